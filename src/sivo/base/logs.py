@@ -1,0 +1,57 @@
+"""Structured logs: one JSON object a line on stderr, with tenant and call id where they are known.
+
+Never log a secret, a token, audio or transcript text. Values of the types in :data:`SECRET_TYPES` and of
+fields named like a secret are replaced before anything is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from pydantic import SecretBytes, SecretStr
+
+REDACTED = "***"
+SECRET_TYPES = (SecretStr, SecretBytes, bytes, bytearray, memoryview)
+_SECRET_NAMES = ("password", "secret", "token", "authorization", "api_key", "apikey", "credential", "private_key")
+_TEXT_NAMES = ("text", "transcript", "utterance", "prompt", "body", "audio")
+
+
+def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for field, value in event.items():
+        if field == "event":
+            continue
+        lowered = field.lower()
+        if (
+            isinstance(value, SECRET_TYPES)
+            or any(name in lowered for name in _SECRET_NAMES)
+            or lowered in _TEXT_NAMES
+        ):
+            event[field] = REDACTED
+    return event
+
+
+def configure(role: str, level: str = "info") -> None:
+    """Set up logging for one process; ``role`` stands on every line."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _redact,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(role=role)
+
+
+def get(room: str) -> Any:
+    """A logger for one room; bind ``tenant`` and ``call`` as soon as they are known."""
+    return structlog.get_logger(room=room)

@@ -1,0 +1,87 @@
+"""Bootstrap settings of one node, from ``SIVO_…`` environment variables.
+
+Only what a process must know before it can reach the database stands here; everything that a tenant can see or
+change is a configuration key (room ``config``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where this node keeps its data, what it listens on, and what its operator allows."""
+
+    model_config = SettingsConfigDict(env_prefix="SIVO_", extra="ignore")
+
+    #: Data directory: database, journals, objects, keys, sockets. Created with mode 0700.
+    home: Path = Path("var")
+    #: PostgreSQL DSN; empty = the embedded server below ``home``.
+    dsn: str = ""
+    log_level: str = "info"
+
+    #: HTTP API: address and port (TCP). The local CLI uses a Unix socket below ``home``.
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=8080, ge=1, le=65535)
+
+    #: SIP over UDP. Loopback unless the operator says otherwise.
+    sip_host: str = "127.0.0.1"
+    sip_port: int = Field(default=5060, ge=1, le=65535)
+    #: Address put into Contact and SDP; empty = the address of the route to the peer.
+    advertised_host: str = ""
+
+    #: RTP ports, even numbers are used; each media process takes an equal share.
+    rtp_port_min: int = Field(default=20000, ge=1024, le=65534)
+    rtp_port_max: int = Field(default=24999, ge=1025, le=65535)
+    #: Number of media processes; 0 = one per core.
+    media_processes: int = Field(default=0, ge=0, le=256)
+    #: Calls that one media process takes before new ones get 503.
+    media_call_cap: int = Field(default=100, ge=1, le=2000)
+
+    #: Loopback port of the local speech role (OpenAI wire protocol).
+    speech_port: int = Field(default=8090, ge=1, le=65535)
+
+    #: Host suffixes for tenants that set no domain of their own.
+    sip_domain_suffix: str = "sip.sivocenter.com"
+    app_domain_suffix: str = "app.sivocenter.com"
+
+    #: Operator allow-list for outbound requests: CIDRs, optionally with a port ("127.0.0.0/8:8090"), comma-separated.
+    dangerous_outbound_allow: str = ""
+    #: Let tenants use plain http:// for the allow-listed addresses.
+    dangerous_outbound_http: bool = False
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets and pid files."""
+        return self.home / "run"
+
+    @property
+    def journal_dir(self) -> Path:
+        """Session journals, one file a call, written by ``media`` and removed by ``worker``."""
+        return self.home / "journal"
+
+    @property
+    def object_dir(self) -> Path:
+        """Root of the local object store."""
+        return self.home / "objects"
+
+    @property
+    def kek_file(self) -> Path:
+        """Key-encryption key (32 bytes, base64, mode 0600)."""
+        return self.home / "kek"
+
+    @property
+    def api_socket(self) -> Path:
+        """Unix socket on which ``api`` serves the local CLI with peer credentials."""
+        return self.run_dir / "api.sock"
+
+    def media_socket(self, index: int) -> Path:
+        """Unix socket on which media process ``index`` takes commands from ``call``."""
+        return self.run_dir / f"media-{index}.sock"
+
+    def speech_base_url(self) -> str:
+        """Where the value ``local`` of an engine or base URL points to."""
+        return f"http://127.0.0.1:{self.speech_port}/v1"
