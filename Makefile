@@ -1,0 +1,61 @@
+# The front door. `make` lists what there is.
+SHELL := /bin/sh
+PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long bench lock clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+install: ## the Python environment for running SIVO
+	@scripts/venv run
+
+dev: ## the Python environment for working on SIVO
+	@scripts/venv dev
+
+demo: ## a whole contact centre with an AI agent, and a call to it (ONCE=1: stop after the call)
+	@started=$$(date +%s.%N); scripts/venv run && SIVO_DEMO_STARTED=$$started ONCE=$(ONCE) $(PY) -m sivo.demo.run
+
+run: install ## the node, in the foreground (data below ./var, or SIVO_HOME)
+	@$(PY) -m sivo.cli.main run
+
+lint: dev ## style and types
+	@ruff check src tests bench && ruff format --check src tests bench && mypy
+
+format: dev ## bring the code into shape
+	@ruff check --fix src tests bench; ruff format src tests bench
+
+test: dev lint ## everything that CI runs (under 15 minutes on two cores)
+	@scripts/system-tools
+	@$(PY) -m pytest -q -p no:cacheprovider tests/unit tests/functional tests/e2e tests/conformance
+
+test-unit: dev ## pure tests, virtual time
+	@$(PY) -m pytest -q tests/unit
+
+test-functional: dev ## real PostgreSQL, real sockets
+	@$(PY) -m pytest -q tests/functional
+
+test-e2e: dev ## real phones against a running node
+	@scripts/system-tools
+	@$(PY) -m pytest -q tests/e2e
+
+test-conformance: dev ## configuration keys, seen from outside
+	@scripts/system-tools
+	@$(PY) -m pytest -q tests/conformance
+
+test-long: dev ## soak, kill matrix, twenty demos with a busy core
+	@scripts/system-tools
+	@$(PY) -m pytest -q -s --timeout 3600 tests/long
+
+bench: dev ## measurements, printed with machine and method
+	@$(PY) -m bench
+
+lock: dev ## resolve the requirements again
+	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 --extra offline --group build pyproject.toml -o requirements.txt
+	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 -c requirements.txt --extra offline --group build --group dev pyproject.toml -o requirements-dev.txt
+	@echo uv | uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 - -o requirements-uv.txt
+
+clean: ## remove what was built (not your data below ./var)
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
