@@ -1,0 +1,93 @@
+"""Errors on the wire: RFC 9457 ``application/problem+json`` with a stable ``code`` from one register."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from sivo.base import logs
+from sivo.base.errors import SivoError, register
+
+METHOD_NOT_ALLOWED = register("METHOD_NOT_ALLOWED", 405)
+PAYLOAD_TOO_LARGE = register("PAYLOAD_TOO_LARGE", 413)
+BAD_REQUEST = register("BAD_REQUEST", 400)
+
+_BY_STATUS = {404: "NOT_FOUND", 405: METHOD_NOT_ALLOWED, 413: PAYLOAD_TOO_LARGE, 401: "UNAUTHENTICATED"}
+_log = logs.get("api")
+
+
+class ProblemResponse(JSONResponse):
+    """A JSON response of media type ``application/problem+json``."""
+
+    media_type = "application/problem+json"
+
+
+def problem(error: SivoError) -> ProblemResponse:
+    """Render ``error`` as RFC 9457 §3: type, title, status, detail, and our extension members.
+
+    ``details["retry_after"]`` (seconds) also becomes the header ``Retry-After``.
+    """
+    body: dict[str, Any] = {
+        "type": f"urn:sivo:problem:{error.code.lower().replace('_', '-')}",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+    }
+    if error.where:
+        body["where"] = error.where
+    if error.remedy:
+        body["remedy"] = error.remedy
+    if error.details:
+        body["details"] = error.details
+    headers: dict[str, str] = {}
+    if "retry_after" in error.details:
+        headers["Retry-After"] = str(error.details["retry_after"])
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return ProblemResponse(body, status_code=error.status, headers=headers)
+
+
+async def _on_sivo_error(_request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, SivoError)
+    if error.status >= 500:
+        _log.error("request failed", code=error.code, detail=error.message)
+    return problem(error)
+
+
+async def _on_validation(_request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)
+    # The refused input is left out on purpose: it may be a password.
+    faults = [{"where": ".".join(str(part) for part in e["loc"]), "message": e["msg"]} for e in error.errors()]
+    first = faults[0] if faults else {"where": "body", "message": "the request is not valid"}
+    return problem(
+        SivoError("VALIDATION_FAILED", first["message"], where=first["where"], details={"errors": faults}),
+    )
+
+
+async def _on_http(_request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)
+    code = _BY_STATUS.get(error.status_code, "INTERNAL" if error.status_code >= 500 else BAD_REQUEST)
+    response = problem(SivoError(code, str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_unexpected(request: Request, error: Exception) -> ProblemResponse:
+    _log.error("unexpected error", path=request.url.path, kind=type(error).__name__, exc_info=error)
+    return problem(
+        SivoError("INTERNAL", "the platform failed to answer this request", remedy="see the log of the api role"),
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem."""
+    app.add_exception_handler(SivoError, _on_sivo_error)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_unexpected)

@@ -1,0 +1,85 @@
+"""uvicorn on two doors: TCP for the world, a Unix socket with peer credentials for the local command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: Name under which the peer's uid stands in ``scope["state"]``; only our own protocol class can put it there.
+PEER_UID = "sivo_peer_uid"
+
+_UCRED = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """User id of the process at the other end of a connected Unix socket (SO_PEERCRED, unix(7))."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(raw)[1])
+
+
+class LocalProtocol(HttpToolsProtocol):
+    """HTTP/1.1 on the Unix socket; adds the peer's uid to the state of every request of the connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        connection = cast(socket.socket, transport.get_extra_info("socket"))
+        self.app_state = {**self.app_state, PEER_UID: peer_uid(connection)}
+
+
+def bind_local(path: Path) -> socket.socket:
+    """A listening Unix socket of mode 0600 in a directory of mode 0700; a stale file is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    previous = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(previous)
+    return listener
+
+
+class ApiServer(uvicorn.Server):
+    """A uvicorn server that also listens on a Unix socket and leaves signals to the role that runs it."""
+
+    def __init__(self, app: FastAPI, host: str, port: int, local_socket: Path) -> None:
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,  # the client address is ours to judge: sivo.identity.client_address
+            timeout_graceful_shutdown=5,
+        )
+        super().__init__(config)
+        self._local_socket = local_socket
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open both doors; TCP first, so that a taken port leaves no socket file behind."""
+        await super().startup(sockets)
+        listener = bind_local(self._local_socket)
+        server = await asyncio.get_running_loop().create_unix_server(self._local_protocol, sock=listener)
+        self.servers.append(server)
+
+    def _local_protocol(self) -> LocalProtocol:
+        return LocalProtocol(config=self.config, server_state=self.server_state, app_state=dict(self.lifespan.state))

@@ -1,0 +1,149 @@
+"""Who is asking, and whether they may: the gates that every route of the API is mounted behind.
+
+A route takes its caller through one of two gates and never looks at a token itself::
+
+    @router.get("/api/dids")
+    async def list_dids(who: Annotated[Principal, Depends(require(*READERS))]) -> ...
+
+    @router.post("/api/tenants")
+    async def create(who: Annotated[Operator, Depends(require_operator)]) -> ...
+
+``superadmin`` passes every gate; it names the tenant it works on with the header ``X-Tenant-Id``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from sivo.base.errors import SivoError, register
+
+#: A superadmin called a tenant's route without saying which tenant.
+TENANT_REQUIRED = register("TENANT_REQUIRED", 400)
+
+TENANT_HEADER = "X-Tenant-Id"
+
+
+class Role(StrEnum):
+    """The five roles of the product; what each may do is the table in ``docs`` and the gates of the routes."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    ADMIN = "admin"
+    VIEWER = "viewer"
+    SUPERADMIN = "superadmin"
+
+
+#: Read-only tenant-wide routes.
+READERS = (Role.VIEWER, Role.SUPERVISOR, Role.ADMIN)
+#: Routes that change what a tenant is.
+WRITERS = (Role.ADMIN,)
+#: Routes that every signed-in person of a tenant may use.
+EVERYONE = (Role.AGENT, Role.VIEWER, Role.SUPERVISOR, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller inside one tenant. ``author`` is what the ledger records: ``user:<uuid>`` or ``local:<uid>``."""
+
+    tenant_id: UUID
+    user_id: UUID | None
+    role: Role
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A superadmin acting on the platform, outside any tenant."""
+
+    user_id: UUID | None
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What authentication found out, before a gate was asked. ``tenant_id`` is None for an operator at large."""
+
+    tenant_id: UUID | None
+    user_id: UUID | None
+    role: Role
+    author: str
+    session_id: UUID | None = None
+
+
+class Authenticator(Protocol):
+    """Turns a request into a caller; raises UNAUTHENTICATED, RATE_LIMITED or INSUFFICIENT_ROLE."""
+
+    async def authenticate(self, request: Request, token: str | None) -> Caller: ...
+
+
+_bearer = HTTPBearer(auto_error=False, description="Access token from POST /api/auth/login")
+
+
+async def current_caller(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Caller:
+    """The authenticated caller of this request. Raises SivoError UNAUTHENTICATED."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return await authenticator.authenticate(request, bearer.credentials if bearer else None)
+
+
+class RoleGate:
+    """A FastAPI dependency that lets ``roles`` (and superadmin) of one tenant through."""
+
+    def __init__(self, roles: tuple[Role, ...]) -> None:
+        self.roles = frozenset(roles) | {Role.SUPERADMIN}
+
+    async def __call__(self, caller: Annotated[Caller, Depends(current_caller)]) -> Principal:
+        if caller.role not in self.roles:
+            raise _refused(caller.role, self.roles)
+        if caller.tenant_id is None:
+            raise SivoError(
+                TENANT_REQUIRED,
+                "this route belongs to a tenant and the request names none",
+                where=f"header {TENANT_HEADER}",
+                remedy="send the tenant's id in this header",
+            )
+        return Principal(caller.tenant_id, caller.user_id, caller.role, caller.author)
+
+
+def require(*roles: Role | str) -> RoleGate:
+    """A gate for the named roles; superadmin always passes, after naming a tenant.
+
+    Raises INSUFFICIENT_ROLE (403) for every other role and TENANT_REQUIRED (400) without a tenant.
+    """
+    return RoleGate(tuple(Role(role) for role in roles))
+
+
+class OperatorGate:
+    """A FastAPI dependency that lets only superadmin through; no tenant is involved."""
+
+    roles = frozenset({Role.SUPERADMIN})
+
+    async def __call__(self, caller: Annotated[Caller, Depends(current_caller)]) -> Operator:
+        if caller.role not in self.roles:
+            raise _refused(caller.role, self.roles)
+        return Operator(caller.user_id, caller.author)
+
+
+require_operator = OperatorGate()
+
+
+#: Any signed-in person of a tenant.
+current_principal = require(*EVERYONE)
+
+
+def _refused(role: Role, allowed: frozenset[Role]) -> SivoError:
+    names = sorted(name.value for name in allowed)
+    return SivoError(
+        "INSUFFICIENT_ROLE",
+        f"role {role.value} may not do this",
+        remedy=f"ask somebody with one of the roles {', '.join(names)}",
+        details={"role": role.value, "allowed": names},
+    )
