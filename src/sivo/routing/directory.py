@@ -1,0 +1,211 @@
+"""What routing knows, in memory: an immutable picture of all tenants, swapped as a whole when something changed.
+
+Everything here is plain data and look-ups; :mod:`sivo.routing.loader` fills it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sivo.routing import numbers
+
+if TYPE_CHECKING:
+    from sivo.config.snapshot import Snapshot
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One tenant as routing sees it. ``domains`` are its valid SIP domains, lower case."""
+
+    id: UUID
+    slug: str
+    domains: tuple[str, ...]
+    timezone: str
+    version: int
+    status: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A number inside a tenant that a phone can register. The password never leaves memory and is not in ``repr``."""
+
+    id: UUID
+    tenant_id: UUID
+    number: str
+    name: str = ""
+    user_id: UUID | None = None
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundRule:
+    """Numbers that begin with ``prefix`` (E.164, with plus) may leave through the trunk."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A carrier: where it may send from, where calls to it go, and which numbers may be called through it."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    networks: tuple[Network, ...]
+    host: str = ""
+    port: int = 5060
+    country: str = ""
+    outbound: tuple[OutboundRule, ...] = ()
+    caller_id: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Did:
+    """A number of the public network and who answers it (``target_kind``: ``ai_agent`` or ``extension``)."""
+
+    id: UUID
+    tenant_id: UUID
+    number: str
+    trunk_id: UUID | None
+    target_kind: str
+    target_id: UUID | None
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An AI agent as its resource describes it; ``snapshot`` is the configuration that a call to it pins."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPicture:
+    """Everything of one tenant; replaced as a whole when the tenant's configuration version moves."""
+
+    tenant: Tenant
+    extensions: tuple[Extension, ...] = ()
+    trunks: tuple[Trunk, ...] = ()
+    dids: tuple[Did, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    recording_policies: tuple[Mapping[str, Any], ...] = ()
+    transcription_policies: tuple[Mapping[str, Any], ...] = ()
+    #: Pinned configuration by (DID, agent); (None, None) is the tenant's own.
+    snapshots: Mapping[tuple[UUID | None, UUID | None], Snapshot] = field(default_factory=dict)
+    #: Provider keys by vault name.
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Directory:
+    """Look-ups over the pictures of all tenants. Never changed after it is made."""
+
+    def __init__(self, pictures: Iterable[TenantPicture] = ()) -> None:
+        self.pictures: Mapping[UUID, TenantPicture] = MappingProxyType({p.tenant.id: p for p in pictures})
+        self._domains: dict[str, Tenant] = {}
+        self._extensions: dict[tuple[UUID, str], Extension] = {}
+        self._dids: dict[str, list[Did]] = {}
+        self._agents: dict[UUID, Agent] = {}
+        self._trunks: dict[UUID, Trunk] = {}
+        self._by_network: dict[Network, list[Trunk]] = {}
+        for picture in self.pictures.values():
+            if picture.tenant.status == "active":
+                self._index(picture)
+
+    def _index(self, picture: TenantPicture) -> None:
+        for domain in picture.tenant.domains:
+            self._domains.setdefault(domain.lower(), picture.tenant)
+        for extension in picture.extensions:
+            self._extensions[extension.tenant_id, extension.number] = extension
+        for did in picture.dids:
+            self._dids.setdefault(did.number, []).append(did)
+        for agent in picture.agents:
+            self._agents[agent.id] = agent
+        for trunk in picture.trunks:
+            self._trunks[trunk.id] = trunk
+            for network in trunk.networks:
+                self._by_network.setdefault(network, []).append(trunk)
+
+    def tenant(self, tenant_id: UUID) -> Tenant | None:
+        """The tenant with this id."""
+        picture = self.pictures.get(tenant_id)
+        return picture.tenant if picture else None
+
+    def tenant_of_domain(self, domain: str) -> Tenant | None:
+        """The tenant whose SIP domain this is."""
+        return self._domains.get(domain.lower().rstrip("."))
+
+    def extension(self, tenant_id: UUID, number: str) -> Extension | None:
+        """An extension by its number within one tenant."""
+        return self._extensions.get((tenant_id, number))
+
+    def extension_by_id(self, tenant_id: UUID, extension_id: UUID) -> Extension | None:
+        """An extension by its id within one tenant."""
+        picture = self.pictures.get(tenant_id)
+        return next((e for e in picture.extensions if e.id == extension_id), None) if picture else None
+
+    def agent(self, agent_id: UUID) -> Agent | None:
+        """An AI agent by its id."""
+        return self._agents.get(agent_id)
+
+    def trunk(self, trunk_id: UUID) -> Trunk | None:
+        """A trunk by its id."""
+        return self._trunks.get(trunk_id)
+
+    def trunks_of(self, tenant_id: UUID) -> tuple[Trunk, ...]:
+        """All trunks of one tenant, in the order of their ids."""
+        picture = self.pictures.get(tenant_id)
+        return picture.trunks if picture else ()
+
+    def trunks_at(self, host: str) -> list[Trunk]:
+        """Trunks whose allowed networks hold the address ``host``; carriers may overlap, so there can be several."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return []
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        found: dict[UUID, Trunk] = {}
+        for network in _supernets(address):
+            for trunk in self._by_network.get(network, ()):
+                found[trunk.id] = trunk
+        return list(found.values())
+
+    def did_of_tenant(self, tenant_id: UUID, candidates: Iterable[str]) -> Did | None:
+        """The tenant's own DID among ``candidates`` (E.164), whichever trunk it came with."""
+        for number in candidates:
+            for did in self._dids.get(number, ()):
+                if did.tenant_id == tenant_id:
+                    return did
+        return None
+
+    def did_on_trunks(self, trunks: Iterable[Trunk], user: str) -> tuple[Did, Trunk] | None:
+        """The DID that ``user`` names, owned by one of ``trunks``, with that trunk.
+
+        A DID that is bound to a trunk is only found on it; one that is bound to none is found on every trunk of its
+        tenant.
+        """
+        for trunk in trunks:
+            for number in numbers.e164_candidates(user, trunk.country):
+                for did in self._dids.get(number, ()):
+                    if did.tenant_id == trunk.tenant_id and did.trunk_id in (None, trunk.id):
+                        return did, trunk
+        return None
+
+
+def _supernets(address: Address) -> Iterable[Network]:
+    """Every network that holds ``address``, longest prefix first: 33 (or 129) look-ups instead of a scan."""
+    for prefix in range(address.max_prefixlen, -1, -1):
+        yield ipaddress.ip_network((address, prefix), strict=False)
