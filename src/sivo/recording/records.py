@@ -18,8 +18,8 @@ CLAIM_SECONDS = 120
 #: Starts after which a row that kills its worker every time is given up.
 MAX_STARTS = 8
 
-_COLUMNS = """id, tenant_id, call_id, journal_path, state, rule, format, kms, provider_id, expiry_action,
-              retention_days, created_at, expires_at, started"""
+_COLUMNS = """id, tenant_id, call_id, journal_path, state, wanted, rule, format, kms, provider_id,
+              expiry_action, retention_days, created_at, expires_at, started"""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Job:
     call_id: UUID
     journal_path: str
     state: str
+    wanted: bool
     rule: str
     format: str
     kms: bool
@@ -60,8 +61,8 @@ async def expect(
     id = uuid7()
     row = await connection.fetchval(
         """insert into recording
-             (id, tenant_id, call_id, node, journal_path, state, rule, format, kms, provider_id, expiry_action,
-              retention_days, created_at, expires_at, due_at)
+             (id, tenant_id, call_id, node, journal_path, state, wanted, rule, format, kms, provider_id,
+              expiry_action, retention_days, created_at, expires_at, due_at)
            values ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $12)
            on conflict (call_id) do nothing returning id""",
         id,
@@ -69,7 +70,8 @@ async def expect(
         call_id,
         node,
         journal_path,
-        decision.rule if decision.capture else f"refused: {decision.rule}",
+        decision.capture,
+        decision.rule,
         decision.format,
         decision.kms,
         decision.provider_id,

@@ -7,6 +7,8 @@ create table recording (
     node           text        not null,
     journal_path   text        not null,
     state          text        not null check (state in ('pending', 'stored', 'refused', 'failed', 'expired')),
+    -- False: no policy wanted the audio; the row only sees to it that the journal goes.
+    wanted         boolean     not null,
     rule           text        not null,
     cause          text        not null default '',
     format         text        not null,
