@@ -1,0 +1,121 @@
+"""The 20 ms clock of a media process: absolute, so that it never drifts.
+
+Tick ``n`` is due at ``start + n * 20 ms``, whatever happened to the ticks before. A process that was held up runs the
+ticks it missed, one a loop turn so that sockets are read in between; after more than :data:`MAX_BEHIND` it jumps and
+says how many it skipped, because a burst of old frames would only be thrown away by the receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+TICK_S = 0.020
+#: Ticks that are caught up at most (200 ms).
+MAX_BEHIND = 10
+
+
+class TickSchedule:
+    """Which tick is due when; pure arithmetic on a given time."""
+
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self.next = 0
+        self.skipped = 0
+
+    def due(self, number: int | None = None) -> float:
+        """Time at which a tick (default: the next one) is due."""
+        return self._start + (self.next if number is None else number) * TICK_S
+
+    def take(self, now: float) -> int | None:
+        """Number of the tick to run now, or None when none is due yet."""
+        behind = int((now - self.due()) / TICK_S) if now >= self.due() else -1
+        if behind < 0:
+            return None
+        if behind > MAX_BEHIND:
+            self.skipped += behind
+            self.next += behind
+        number = self.next
+        self.next += 1
+        return number
+
+
+class Lateness:
+    """Distribution of how late ticks ran, in a fixed histogram (0.1 ms bins to 200 ms)."""
+
+    BINS = 2000
+    BIN_MS = 0.1
+
+    def __init__(self) -> None:
+        self._bins = [0] * (self.BINS + 1)
+        self.count = 0
+        self.max_ms = 0.0
+
+    def add(self, late_ms: float) -> None:
+        """Record one tick."""
+        self._bins[min(int(max(late_ms, 0.0) / self.BIN_MS), self.BINS)] += 1
+        self.count += 1
+        self.max_ms = max(self.max_ms, late_ms)
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds that ``share`` (0 to 1) of the ticks did not exceed; upper edge of the bin."""
+        if not self.count:
+            return 0.0
+        rank = share * self.count
+        seen = 0
+        for index, number in enumerate(self._bins):
+            seen += number
+            if seen >= rank:
+                return self.max_ms if index == self.BINS else round((index + 1) * self.BIN_MS, 1)
+        return self.max_ms
+
+    def summary(self) -> dict[str, float]:
+        """What the load note and the bench report."""
+        return {
+            "ticks": self.count,
+            "p50_ms": self.percentile(0.5),
+            "p99_ms": self.percentile(0.99),
+            "p999_ms": self.percentile(0.999),
+            "max_ms": round(self.max_ms, 2),
+        }
+
+
+class Ticker:
+    """Calls ``tick(number, late_ms)`` on the loop at every due time until stopped."""
+
+    def __init__(self, tick: Callable[[int, float], None], now: Callable[[], float] | None = None) -> None:
+        self._tick = tick
+        self._loop = asyncio.get_running_loop()
+        self._now = now or self._loop.time
+        self._schedule = TickSchedule(self._now() + TICK_S)
+        self._handle: asyncio.TimerHandle | None = None
+        self.lateness = Lateness()
+
+    @property
+    def skipped(self) -> int:
+        """Ticks that never ran because the process was held for longer than 200 ms."""
+        return self._schedule.skipped
+
+    def start(self) -> None:
+        """Begin; the first tick is due in 20 ms."""
+        self._arm()
+
+    def stop(self) -> None:
+        """No further tick."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _arm(self) -> None:
+        delay = max(self._schedule.due() - self._now(), 0.0)
+        self._handle = self._loop.call_later(delay, self._run)
+
+    def _run(self) -> None:
+        now = self._now()
+        late_ms = (now - self._schedule.due()) * 1000
+        number = self._schedule.take(now)
+        self._arm()
+        if number is None:
+            return  # the loop's timer has coarser steps than our clock and fired early
+        self.lateness.add(late_ms)
+        self._tick(number, late_ms)
