@@ -1,0 +1,118 @@
+"""Kinds of resources a tenant can edit, declared by the rooms that own them (their ``resources.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from sivo.config.hooks import CheckContext
+
+#: Tenant id under which everything that belongs to the platform itself is kept (RFC 9562 §5.9, nil UUID).
+PLATFORM_ID = UUID(int=0)
+
+
+class Body(BaseModel):
+    """Base of every resource body: unknown fields are refused, strings are trimmed."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretField:
+    """A field whose value lives in the vault; body and ledger hold only its fingerprint.
+
+    ``generate`` makes a value when none is given at creation (answered once); ``host`` names the body field with the
+    host or URL the secret is bound to.
+    """
+
+    field: str
+    generate: Callable[[], str] | None = None
+    host: str | None = None
+    min_length: int = 8
+    max_length: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """Values of ``fields`` (joined) are unique in ``space``: per tenant, or on the whole platform."""
+
+    space: str
+    fields: tuple[str, ...]
+    platform_wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A place in a body that names another resource of the same tenant: ``find(body)`` gives (kind, id) or None."""
+
+    field: str
+    find: Callable[[Mapping[str, Any]], tuple[str, str] | None]
+
+
+#: Checks what the model alone cannot; raises SivoError.
+Check = Callable[["CheckContext", UUID, dict[str, Any]], Awaitable[None]]
+
+_STAFF = ("viewer", "supervisor", "admin", "superadmin")
+_ADMINS = ("admin", "superadmin")
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceKind:
+    """One kind: ``name`` (in ledger and code), ``plural`` (in URLs), its model and its rules."""
+
+    name: str
+    plural: str
+    model: type[Body]
+    secrets: tuple[SecretField, ...] = ()
+    unique: tuple[Unique, ...] = ()
+    references: tuple[Reference, ...] = ()
+    check: Check | None = None
+    read_roles: tuple[str, ...] = _STAFF
+    write_roles: tuple[str, ...] = _ADMINS
+    #: Name of a secret in the vault, from resource id and body (default: ``<kind>/<id>/<field>``).
+    secret_name: Callable[[str, Mapping[str, Any], str], str] | None = None
+
+    def vault_name(self, resource_id: UUID, body: Mapping[str, Any], field: str) -> str:
+        """Where the vault keeps secret ``field`` of one resource."""
+        if self.secret_name is not None:
+            return self.secret_name(str(resource_id), body, field)
+        return f"{self.name}/{resource_id}/{field}"
+
+
+#: name -> kind, filled by the rooms' ``resources.py`` (see :func:`load`).
+KINDS: dict[str, ResourceKind] = {}
+
+
+def register_kind(kind: ResourceKind) -> ResourceKind:
+    """Add a kind to the register and return it; a name or plural is used once."""
+    if kind.name in KINDS or any(kind.plural == other.plural for other in KINDS.values()):
+        raise ValueError(f"resource kind {kind.name} is registered twice")
+    KINDS[kind.name] = kind
+    return kind
+
+
+def uuid_reference(field: str, kind: str) -> Reference:
+    """A reference by id in a top-level ``field``; an empty field refers to nothing."""
+
+    def find(body: Mapping[str, Any]) -> tuple[str, str] | None:
+        value = body.get(field)
+        return (kind, str(value)) if value else None
+
+    return Reference(field, find)
+
+
+def target_reference(field: str, kinds: Mapping[str, str]) -> Reference:
+    """A reference of the form ``{"kind": …, "id": …}``; ``kinds`` maps its kinds to resource kinds."""
+
+    def find(body: Mapping[str, Any]) -> tuple[str, str] | None:
+        target = body.get(field)
+        if not target or target.get("kind") not in kinds:
+            return None
+        return kinds[target["kind"]], str(target.get("id"))
+
+    return Reference(field, find)

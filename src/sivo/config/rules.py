@@ -1,0 +1,74 @@
+"""Rules beyond a single value: between keys, and between a value and the tenant's plan or the author's role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sivo.base.errors import SivoError, register
+from sivo.config.key import Inputs, Level
+from sivo.config.keys.recording import RETENTION_BY_PLAN, RETENTION_CAPPED_PLANS
+
+RULE_BROKEN = register("CONFIG_RULE_BROKEN", 422)
+
+#: Words that can be no tenant's slug: host names and paths of the platform, and names that would mislead.
+RESERVED_SLUGS = frozenset(
+    "admin api app assets auth billing cdn console dashboard demo-admin docs edge ftp health help imap internal "
+    "localhost login logout mail media metrics ns1 ns2 operator pbx platform pop postmaster public registrar root sbc "
+    "security sip smtp sivo sivocenter static status stun support superadmin system test-admin trunk turn voice webhook "
+    "webhooks webmail webrtc wss www".split()
+)
+
+
+def check_slug(slug: str) -> None:
+    """Refuse reserved words as a slug."""
+    if slug in RESERVED_SLUGS:
+        raise SivoError(RULE_BROKEN, f"the slug {slug!r} is reserved", where="tenant.slug", remedy="choose another")
+
+
+def check_retention(plan: str, days: int, where: str) -> None:
+    """Starter and Pro may lower the retention of recordings, not raise it."""
+    ceiling = RETENTION_BY_PLAN[plan]
+    if plan in RETENTION_CAPPED_PLANS and days > ceiling:
+        raise SivoError(
+            RULE_BROKEN,
+            f"{where} = {days}: plan {plan} keeps recordings {ceiling} days at most",
+            where=where,
+            remedy=f"set at most {ceiling}, or change the plan",
+        )
+
+
+def check_effective(values: Mapping[str, Any], inputs: Inputs) -> None:
+    """Rules between the effective values of one tenant; run before anything is stored."""
+    jwt, refresh = values["auth.jwt_ttl_sec"], values["auth.refresh_ttl_sec"]
+    if refresh <= jwt:
+        raise SivoError(
+            RULE_BROKEN,
+            f"auth.refresh_ttl_sec = {refresh} must be greater than auth.jwt_ttl_sec = {jwt}",
+            where="auth.refresh_ttl_sec",
+            remedy="raise auth.refresh_ttl_sec or lower auth.jwt_ttl_sec",
+        )
+    if values["transcription.push_to_sf"] and not values["sf.connected_orgs"]:
+        raise SivoError(
+            RULE_BROKEN,
+            "transcription.push_to_sf needs a connected Salesforce org, and none is connected",
+            where="transcription.push_to_sf",
+            remedy="connect an org in Settings, Integrations, Salesforce first",
+        )
+
+
+def check_set(name: str, value: Any, level: Level, role: str, inputs: Inputs) -> None:
+    """Rules of one value at one level, for an author of ``role``."""
+    if name == "tenant.slug":
+        check_slug(value)
+    if level is not Level.TENANT:
+        return
+    if name == "recording.default_retention_days":
+        check_retention(inputs.plan, value, name)
+    if name == "auth.mfa_required_roles" and "superadmin" not in value and role != "superadmin":
+        raise SivoError(
+            RULE_BROKEN,
+            "a tenant cannot remove superadmin from auth.mfa_required_roles",
+            where=name,
+            remedy='keep "superadmin" in the array',
+        )

@@ -1,0 +1,129 @@
+"""What calls are routed by: extensions, trunks and DIDs."""
+
+from __future__ import annotations
+
+import secrets
+from ipaddress import ip_network
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from sivo.config.kinds import (
+    Body,
+    ResourceKind,
+    SecretField,
+    Unique,
+    register_kind,
+    target_reference,
+    uuid_reference,
+)
+from sivo.config.values import E164, ExtensionNumber, LanguageCode, Name
+
+
+def sip_password() -> str:
+    """A SIP password for an extension that was given none: 24 URL-safe characters, 144 random bits."""
+    return secrets.token_urlsafe(18)
+
+
+def _network(value: str) -> str:
+    network = ip_network(value, strict=True)
+    if network.prefixlen == 0:
+        raise ValueError("an ACL of the whole Internet is no ACL")
+    return str(network)
+
+
+Cidr = Annotated[str, AfterValidator(_network)]
+SipHost = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,253}$")]
+
+
+class Extension(Body):
+    """A SIP account of the tenant's domain: the number is user part and digest user name."""
+
+    number: ExtensionNumber
+    name: Name | None = None
+    #: The person it belongs to.
+    user: UUID | None = None
+    active: bool = True
+
+
+class OutboundRule(Body):
+    """Numbers that may leave through a trunk. The longest matching ``prefix`` decides; no rule = denied."""
+
+    prefix: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{0,15}$")]
+    allow: bool = True
+    #: Digits cut from the front, then put before it.
+    strip: Annotated[int, Field(ge=0, le=15)] = 0
+    prepend: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{0,15}$")] = ""
+    caller_id: E164 | None = None
+
+
+class Trunk(Body):
+    """A carrier: the addresses it calls from, and where and how we call it."""
+
+    name: Name
+    #: Source addresses that may send INVITE (the trunk's ACL), IPv4 or IPv6 networks.
+    cidrs: Annotated[list[Cidr], Field(max_length=100)] = []
+    host: SipHost | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] = 5060
+    transport: Literal["udp"] = "udp"
+    #: Digest user name towards the carrier; the password is the secret field.
+    username: Annotated[str, StringConstraints(max_length=100)] | None = None
+    #: Denied by default: without a rule nothing leaves through this trunk.
+    outbound: Annotated[list[OutboundRule], Field(max_length=100)] = []
+    active: bool = True
+
+
+class Target(Body):
+    """Who answers."""
+
+    kind: Literal["ai_agent", "extension"]
+    id: UUID
+
+
+class Did(Body):
+    """A number that is called from outside (or by its own extensions) and who answers it."""
+
+    number: E164
+    name: Name | None = None
+    #: The trunk it arrives on; without one it is reached by the tenant's own extensions only.
+    trunk: UUID | None = None
+    target: Target | None = None
+    #: Stands in for ``transcription.language`` on calls to this DID.
+    transcription_language: LanguageCode | None = None
+    active: bool = True
+
+
+EXTENSION = register_kind(
+    ResourceKind(
+        name="extension",
+        plural="extensions",
+        model=Extension,
+        secrets=(SecretField("sip_password", generate=sip_password),),
+        unique=(Unique("extension.number", ("number",)),),
+        references=(uuid_reference("user", "user"),),
+    )
+)
+
+TRUNK = register_kind(
+    ResourceKind(
+        name="trunk",
+        plural="trunks",
+        model=Trunk,
+        secrets=(SecretField("password", host="host", min_length=1),),
+        unique=(Unique("trunk.name", ("name",)),),
+    )
+)
+
+DID = register_kind(
+    ResourceKind(
+        name="did",
+        plural="dids",
+        model=Did,
+        unique=(Unique("did.number", ("number",), platform_wide=True),),
+        references=(
+            uuid_reference("trunk", "trunk"),
+            target_reference("target", {"ai_agent": "ai_agent", "extension": "extension"}),
+        ),
+    )
+)
