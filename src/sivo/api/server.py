@@ -69,6 +69,8 @@ class ApiServer(uvicorn.Server):
         )
         super().__init__(config)
         self._local_socket = local_socket
+        #: Set when both doors are open.
+        self.opened = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,6 +82,7 @@ class ApiServer(uvicorn.Server):
         listener = bind_local(self._local_socket)
         server = await asyncio.get_running_loop().create_unix_server(self._local_protocol, sock=listener)
         self.servers.append(server)
+        self.opened.set()
 
     def _local_protocol(self) -> LocalProtocol:
         return LocalProtocol(config=self.config, server_state=self.server_state, app_state=dict(self.lifespan.state))
