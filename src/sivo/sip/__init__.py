@@ -25,7 +25,7 @@ Names and signatures the rest of the product codes against::
     Headers: get(name) -> str | None; all(name) -> list[str] (comma lists split); set(name, *values); add(name, value);
              prepend(name, value); remove(name); `name in headers`; items(); copy().   Compact forms are understood.
     Request(method, uri, headers, body)   Response(status, reason, headers, body): bytes(message) serialises (strict);
-        both: .call_id  .cseq -> (int, method)  .from_ -> NameAddr  .to -> NameAddr  .via -> Via  .contacts -> [NameAddr]
+        both: .call_id  .cseq -> (int, method)  .from_ .to -> NameAddr  .via -> Via  .contacts -> [NameAddr]
         .max_forwards  .content_type;  set_body(body, content_type);  copy().  Reading a bad header: SipParseError.
     new_request(method, uri, from_=NameAddr, to=NameAddr, call_id=None, cseq=1, contact=None, headers=(), body=b"")
     new_tag(), new_call_id(), new_branch()

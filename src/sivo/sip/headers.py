@@ -1,0 +1,149 @@
+"""Header fields: an ordered multi-dict that knows compact forms and which headers are comma lists (RFC 3261 §7.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from sivo.sip.grammar import is_token, split_outside
+
+#: Compact form -> name (RFC 3261 §20 and the registry of later RFCs).
+COMPACT = {
+    "a": "Accept-Contact",
+    "b": "Referred-By",
+    "c": "Content-Type",
+    "d": "Request-Disposition",
+    "e": "Content-Encoding",
+    "f": "From",
+    "i": "Call-ID",
+    "j": "Reject-Contact",
+    "k": "Supported",
+    "l": "Content-Length",
+    "m": "Contact",
+    "o": "Event",
+    "r": "Refer-To",
+    "s": "Subject",
+    "t": "To",
+    "u": "Allow-Events",
+    "v": "Via",
+    "x": "Session-Expires",
+}
+_COMPACT_LOWER = {short: name.lower() for short, name in COMPACT.items()}
+_ODD = {
+    "call-id": "Call-ID",
+    "cseq": "CSeq",
+    "www-authenticate": "WWW-Authenticate",
+    "mime-version": "MIME-Version",
+    "min-se": "Min-SE",
+    "rack": "RAck",
+    "rseq": "RSeq",
+}
+#: Headers whose values may be joined by commas; all others are taken whole.
+LISTS = frozenset(
+    ["accept", "accept-encoding", "accept-language", "alert-info", "allow", "allow-events", "call-info", "contact", "content-encoding", "content-language", "diversion", "error-info", "history-info", "in-reply-to", "p-asserted-identity", "path", "proxy-require", "record-route", "require", "route", "service-route", "supported", "unsupported", "via", "warning"]
+)
+_BREAKS = re.compile(r"[\r\n\0]+[ \t]*")
+
+
+def _key(name: str) -> str:
+    lowered = name.lower()
+    return _COMPACT_LOWER.get(lowered, lowered)
+
+
+def canonical(name: str) -> str:
+    """The name as it is written on the wire: ``call-id`` and ``i`` become ``Call-ID``."""
+    key = _key(name)
+    return _ODD.get(key) or "-".join(part.capitalize() for part in key.split("-"))
+
+
+class Headers:
+    """Ordered header fields; names match without case and in compact form.
+
+    Values never contain line breaks: a break in a value that is set becomes one space, so that nothing that came
+    from outside can add a header.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._fields: list[tuple[str, str, str]] = []
+        for name, value in fields:
+            self.add(name, value)
+
+    def get(self, name: str) -> str | None:
+        """The first value of ``name`` (of a list header: its first element), or None."""
+        key = _key(name)
+        for known, _, value in self._fields:
+            if known == key:
+                return next(split_outside(value, ","), "") if key in LISTS else value
+        return None
+
+    def all(self, name: str) -> list[str]:
+        """Every value of ``name`` in order; comma lists are split where the header is one."""
+        key = _key(name)
+        values = [value for known, _, value in self._fields if known == key]
+        if key not in LISTS:
+            return values
+        return [part for value in values for part in split_outside(value, ",")]
+
+    def set(self, name: str, *values: str) -> None:
+        """Replace every ``name`` by ``values``, at the place of the first one."""
+        key, shown = _key(name), canonical(name)
+        index = next((i for i, field in enumerate(self._fields) if field[0] == key), len(self._fields))
+        rest = [field for field in self._fields if field[0] != key]
+        index = min(index, len(rest))
+        rest[index:index] = [(key, shown, _clean(value)) for value in values]
+        self._fields = rest
+
+    def add(self, name: str, value: str) -> None:
+        """Append one field. ValueError if ``name`` is no token."""
+        if not is_token(name):
+            raise ValueError(f"not a header name: {name[:40]!r}")
+        self._fields.append((_key(name), canonical(name), _clean(value)))
+
+    def prepend(self, name: str, value: str) -> None:
+        """Put one field before all others (Via, Record-Route)."""
+        self._fields.insert(0, (_key(name), canonical(name), _clean(value)))
+
+    def pop_first(self, name: str) -> str | None:
+        """Take away and return the first element of ``name`` (of a list header: only that element)."""
+        values = self.all(name)
+        if not values:
+            return None
+        self.set(name, *values[1:])
+        return values[0]
+
+    def remove(self, name: str) -> None:
+        """Take away every ``name``."""
+        key = _key(name)
+        self._fields = [field for field in self._fields if field[0] != key]
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Name in canonical form and value of each field, in order."""
+        for _, name, value in self._fields:
+            yield name, value
+
+    def copy(self) -> Headers:
+        """An independent copy."""
+        other = Headers()
+        other._fields = list(self._fields)
+        return other
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and any(known == _key(name) for known, _, _ in self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self._fields == other._fields
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Headers({[name for name, _ in self.items()]})"
+
+
+def _clean(value: str) -> str:
+    value = value.strip()
+    return _BREAKS.sub(" ", value) if "\n" in value or "\r" in value or "\0" in value else value

@@ -1,0 +1,185 @@
+"""Offer and answer (RFC 3264) for one audio stream of G.711 with telephone-event (RFC 4733).
+
+Everything else that a peer offers (video, a second audio line, other profiles) is refused with port 0, in its place.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sivo.sip.errors import NotAcceptable
+from sivo.sip.sdp import Media, Origin, SessionDescription
+
+#: The codecs we speak, by static payload type (RFC 3551).
+CODECS = {0: "PCMU/8000", 8: "PCMA/8000"}
+EVENT = "TELEPHONE-EVENT/8000"
+PTIMES = (10, 20, 30, 40, 60)
+_MIRROR = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
+_NOWHERE = ("0.0.0.0", "::")  # noqa: S104 - not a bind: hold in the manner of RFC 2543
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStream:
+    """One agreed audio stream, seen from our side.
+
+    ``host``/``port``: where we send to. ``payload_type`` is what we send (0 PCMU, 8 PCMA);
+    ``dtmf_payload_type`` the telephone-event that the peer takes, or None. ``direction`` is ours.
+    """
+
+    host: str
+    port: int
+    payload_type: int
+    dtmf_payload_type: int | None
+    ptime_ms: int
+    direction: str
+
+    @property
+    def send(self) -> bool:
+        """Whether we may send."""
+        return self.direction in ("sendrecv", "sendonly")
+
+    @property
+    def receive(self) -> bool:
+        """Whether the peer may send to us."""
+        return self.direction in ("sendrecv", "recvonly")
+
+    @property
+    def held(self) -> bool:
+        """Whether the peer does not want to hear us: hold by sendonly, inactive or ``c=0.0.0.0``."""
+        return not self.send
+
+
+def meet(theirs: str, ours: str) -> str:
+    """Our direction in an answer: what we want, cut down to what the offer allows (RFC 3264 §6.1)."""
+    allowed = _MIRROR[theirs]
+    send = allowed in ("sendrecv", "sendonly") and ours in ("sendrecv", "sendonly")
+    receive = allowed in ("sendrecv", "recvonly") and ours in ("sendrecv", "recvonly")
+    return {(True, True): "sendrecv", (True, False): "sendonly", (False, True): "recvonly"}.get(
+        (send, receive), "inactive"
+    )
+
+
+def _usable(sdp: SessionDescription, media: Media) -> bool:
+    known = {name for _, name in media.codecs()}
+    return (
+        media.kind == "audio"
+        and media.protocol in ("RTP/AVP", "RTP/AVPF")
+        and media.port > 0
+        and bool(known & set(CODECS.values()))
+        and bool(sdp.address_of(media))
+    )
+
+
+def audio_media(sdp: SessionDescription) -> Media:
+    """The first media section that we can take; raises NotAcceptable if there is none."""
+    for media in sdp.media:
+        if _usable(sdp, media):
+            return media
+    raise NotAcceptable("no audio stream with PCMU or PCMA over RTP/AVP")
+
+
+def audio_of(sdp: SessionDescription, *, prefer: Sequence[int] = (), ours: str = "sendrecv") -> AudioStream:
+    """The audio stream that a peer's description sets up with us. Its own order of codecs decides; ``prefer`` (payload
+    types 0 and 8) moves ours to the front where the peer has them. Raises NotAcceptable."""
+    media = audio_media(sdp)
+    address = sdp.address_of(media) or ""
+    codecs = [(number, name) for number, name in media.codecs() if name in CODECS.values()]
+    wanted = [CODECS[number] for number in prefer if number in CODECS]
+    codecs.sort(key=lambda codec: wanted.index(codec[1]) if codec[1] in wanted else len(wanted))
+    events = [number for number, name in media.codecs() if name == EVENT]
+    theirs = "inactive" if sdp.direction_of(media) == "recvonly" and address in _NOWHERE else sdp.direction_of(media)
+    if address in _NOWHERE and theirs == "sendrecv":
+        theirs = "sendonly"
+    return AudioStream(
+        host=address,
+        port=media.port,
+        payload_type=codecs[0][0],
+        dtmf_payload_type=events[0] if events else None,
+        ptime_ms=_ptime(media),
+        direction=meet(theirs, ours),
+    )
+
+
+def _ptime(media: Media) -> int:
+    text = (media.attribute("ptime") or "20").partition(".")[0].strip()
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 20
+    longest = (media.attribute("maxptime") or "").strip()
+    if longest.isascii() and longest.isdigit() and len(longest) < 5:
+        value = min(value, int(longest))
+    return max((ptime for ptime in PTIMES if ptime <= value), default=PTIMES[0])
+
+
+class LocalSession:
+    """Our side of one leg: keeps session id and version of ``o=`` over all its offers and answers (RFC 3264 §8).
+
+    ``codecs`` are static payload types in our order, ``dtmf`` the payload type that we offer for telephone-event (None:
+    none), ``ptime`` milliseconds.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        codecs: Sequence[int] = (0, 8),
+        dtmf: int | None = 101,
+        ptime: int = 20,
+        session_id: int | None = None,
+    ) -> None:
+        self.host = host
+        self.codecs = tuple(codecs)
+        self.dtmf = dtmf
+        self.ptime = ptime
+        self.session_id = secrets.randbits(31) if session_id is None else session_id
+        self.version = 0
+        self._last: bytes | None = None
+        self._direction = "sendrecv"
+
+    def offer(self, port: int, direction: str = "sendrecv") -> bytes:
+        """An offer for one audio stream on ``port``."""
+        self._direction = direction
+        formats = [str(number) for number in self.codecs] + ([str(self.dtmf)] if self.dtmf is not None else [])
+        attributes: list[tuple[str, str | None]] = [("rtpmap", f"{n} {CODECS[n]}") for n in self.codecs]
+        if self.dtmf is not None:
+            attributes += [("rtpmap", f"{self.dtmf} telephone-event/8000"), ("fmtp", f"{self.dtmf} 0-15")]
+        attributes += [("ptime", str(self.ptime)), (direction, None)]
+        return self._describe([Media("audio", port, "RTP/AVP", formats, attributes=attributes)])
+
+    def answer(self, offer: SessionDescription, port: int, direction: str = "sendrecv") -> tuple[bytes, AudioStream]:
+        """The answer to ``offer`` with our audio on ``port``, and the stream that it sets up. Raises NotAcceptable."""
+        chosen = audio_media(offer)
+        stream = audio_of(offer, prefer=self.codecs, ours=direction)
+        media = [self._take(stream, port) if item is chosen else _refuse(item) for item in offer.media]
+        return self._describe(media), stream
+
+    def accept(self, answer: SessionDescription) -> AudioStream:
+        """The stream that the peer's ``answer`` to our last offer sets up. Raises NotAcceptable."""
+        return audio_of(answer, ours=self._direction)
+
+    def _take(self, stream: AudioStream, port: int) -> Media:
+        number = stream.payload_type
+        name = CODECS.get(number)
+        if name is None:  # a dynamic number mapped to G.711: keep the offerer's number
+            name = "PCMU/8000"
+        formats = [str(number)]
+        attributes: list[tuple[str, str | None]] = [("rtpmap", f"{number} {name}")]
+        if stream.dtmf_payload_type is not None:
+            formats.append(str(stream.dtmf_payload_type))
+            attributes.append(("rtpmap", f"{stream.dtmf_payload_type} telephone-event/8000"))
+            attributes.append(("fmtp", f"{stream.dtmf_payload_type} 0-15"))
+        attributes += [("ptime", str(stream.ptime_ms)), (stream.direction, None)]
+        return Media("audio", port, "RTP/AVP", formats, attributes=attributes)
+
+    def _describe(self, media: list[Media]) -> bytes:
+        sdp = SessionDescription(connection=self.host, media=media)
+        body = str(sdp).partition("\r\n")[2].partition("\r\n")[2].encode()
+        if body != self._last:
+            self.version += 1
+            self._last = body
+        sdp.origin = Origin("-", str(self.session_id), str(self.version), self.host)
+        return bytes(sdp)
+
+
+def _refuse(media: Media) -> Media:
+    """The same section with port 0 (RFC 3264 §6)."""
+    return Media(media.kind, 0, media.protocol, list(media.formats))

@@ -1,0 +1,68 @@
+"""Via (RFC 3261 §20.42) with received and rport (RFC 3581)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sivo.sip.errors import SipParseError
+from sivo.sip.grammar import format_params, parse_params
+from sivo.sip.peer import DEFAULT_PORT, DEFAULT_TLS_PORT, Peer, bracketed, unbracketed
+from sivo.sip.uri import parse_hostport
+
+MAGIC_COOKIE = "z9hG4bK"
+_SENT_PROTOCOL = re.compile(r"\s*SIP\s*/\s*2\.0\s*/\s*([A-Za-z0-9\-]+)\s+(.+)\Z", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One hop: transport, sent-by and parameters. ``rport`` without a value is None in ``params``."""
+
+    transport: str
+    host: str
+    port: int | None = None
+    params: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Via:
+        """Read one Via value; raises SipParseError."""
+        match = _SENT_PROTOCOL.match(text)
+        if match is None:
+            raise SipParseError(f"{text[:40]!r} does not start with SIP/2.0/transport", "Via")
+        sent_by, _, tail = match.group(2).partition(";")
+        host, port = parse_hostport(sent_by, "Via")
+        return cls(match.group(1).upper(), host, port, parse_params(tail, "Via"))
+
+    @property
+    def branch(self) -> str:
+        """The branch parameter, or an empty string (RFC 2543 peers)."""
+        return self.params.get("branch") or ""
+
+    @property
+    def sent_by(self) -> str:
+        """Host in lower case and port (with its default), as transactions are matched by it (§17.2.3)."""
+        return f"{self.host.lower()}:{self.port or self._default_port()}"
+
+    def seen_from(self, source: Peer) -> Via:
+        """This Via as the server stores it: ``received`` and a filled ``rport`` where they are due (§18.2.1)."""
+        params = dict(self.params)
+        if "rport" in params:
+            params["rport"] = str(source.port)
+        if "rport" in params or unbracketed(self.host) != source.host:
+            params["received"] = source.host
+        return replace(self, params=params)
+
+    def answer_to(self, source: Peer) -> Peer:
+        """Where responses go: always back to the source address, to its port if ``rport`` asked for it (§18.2.2)."""
+        if source.transport != "UDP":
+            return source
+        port = source.port if "rport" in self.params else self.port or self._default_port()
+        return Peer(source.host, port, source.transport, source.flow)
+
+    def _default_port(self) -> int:
+        return DEFAULT_TLS_PORT if self.transport == "TLS" else DEFAULT_PORT
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
+        return f"SIP/2.0/{self.transport} {bracketed(self.host)}{port}{format_params(self.params)}"
