@@ -1,0 +1,155 @@
+"""Write-behind: what happened goes to PostgreSQL after it happened, in order per call, and a SIP answer never waits.
+
+The queue survives an absence of the database: what is in it is written when the database is back. Writes of one call
+keep their order; several of one tenant share a transaction. A write that the database refuses for good is logged and
+left out, so that it cannot hold up the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from sivo.base import logs
+from sivo.base.errors import SivoError
+from sivo.db.scopes import Connection, Database, savepoint
+
+BATCH = 64
+SHARDS = 2
+_BACKOFF_S = (0.1, 0.3, 1.0, 2.0)
+_TRANSIENT = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+)
+log = logs.get("calls")
+
+
+@dataclass(slots=True)
+class Write:
+    """One thing to write: ``apply`` runs inside a tenant transaction, ``after`` once that is committed.
+
+    ``apply`` may run more than once (after a lost connection), each time in a new transaction.
+    """
+
+    tenant_id: UUID
+    call_id: UUID
+    apply: Callable[[Connection], Awaitable[None]]
+    after: Callable[[], None] | None = None
+
+
+class Recorder:
+    """Queues of writes, sharded by call."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queues: list[deque[Write]] = [deque() for _ in range(SHARDS)]
+        self._wakes = [asyncio.Event() for _ in range(SHARDS)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._busy = 0
+        self.failed = 0
+
+    @property
+    def backlog(self) -> int:
+        """Writes that are not committed yet."""
+        return sum(len(queue) for queue in self._queues) + self._busy
+
+    def put(self, write: Write) -> None:
+        """Queue a write; never blocks."""
+        shard = write.call_id.int % SHARDS
+        self._queues[shard].append(write)
+        self._wakes[shard].set()
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._tasks = [asyncio.create_task(self._run(shard), name=f"recorder-{shard}") for shard in range(SHARDS)]
+
+    async def drain(self, timeout: float) -> bool:
+        """Wait until everything is written; False when ``timeout`` seconds were not enough."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while self.backlog:
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    async def stop(self) -> None:
+        """Stop writing; what is still queued is lost (drain first)."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.backlog:
+            log.error("stopped with unwritten records", backlog=self.backlog)
+
+    async def _run(self, shard: int) -> None:
+        queue, wake = self._queues[shard], self._wakes[shard]
+        while True:
+            if not queue:
+                wake.clear()
+                await wake.wait()
+            batch = _take(queue)
+            self._busy += len(batch)
+            try:
+                await self._write(batch)
+            finally:
+                self._busy -= len(batch)
+
+    async def _write(self, batch: list[Write]) -> None:
+        failures = 0
+        while True:
+            try:
+                committed = await self._commit(batch)
+                break
+            except Exception as error:
+                if not _is_transient(error):
+                    log.error("record batch failed", error=type(error).__name__, size=len(batch), exc_info=True)
+                    self.failed += len(batch)
+                    return
+                if failures == 0:
+                    log.warning("records wait for the database", error=type(error).__name__, backlog=self.backlog)
+                await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                failures += 1
+        for write in committed:
+            if write.after is not None:
+                write.after()
+
+    async def _commit(self, batch: list[Write]) -> list[Write]:
+        """One transaction; a write that fails by itself is taken back alone and does not count as committed."""
+        committed: list[Write] = []
+        async with self._database.tenant(batch[0].tenant_id) as connection:
+            for write in batch:
+                try:
+                    async with savepoint(connection):
+                        await write.apply(connection)
+                except Exception as error:
+                    if _is_transient(error):
+                        raise
+                    self.failed += 1
+                    log.error("record refused", call=str(write.call_id), error=type(error).__name__, exc_info=True)
+                    continue
+                committed.append(write)
+        return committed
+
+
+def _take(queue: deque[Write]) -> list[Write]:
+    """The next writes of one tenant, at most :data:`BATCH`."""
+    batch = [queue.popleft()]
+    while queue and len(batch) < BATCH and queue[0].tenant_id == batch[0].tenant_id:
+        batch.append(queue.popleft())
+    return batch
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, SivoError):
+        return error.code == "UNAVAILABLE"
+    return isinstance(error, _TRANSIENT)
