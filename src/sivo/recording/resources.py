@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sivo.config.hooks import CheckContext
 from sivo.config.kinds import Body, ResourceKind, Unique, register_kind
-from sivo.config.policies import SCOPE_REFERENCE, PolicyScope
+from sivo.config.policy_scope import SCOPE_REFERENCE, PolicyScope
 from sivo.config.rules import check_retention
 from sivo.config.values import Name
 
