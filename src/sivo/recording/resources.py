@@ -8,17 +8,16 @@ from uuid import UUID
 from pydantic import Field
 
 from sivo.config.hooks import CheckContext
-from sivo.config.kinds import Body, ResourceKind, Unique, register_kind
-from sivo.config.policy_scope import SCOPE_REFERENCE, PolicyScope
+from sivo.config.kinds import ResourceKind, Unique, register_kind
+from sivo.config.policy_scope import SCOPE_REFERENCE, ScopedPolicy
 from sivo.config.rules import check_retention
 from sivo.config.values import Name
 
 
-class RecordingPolicy(Body):
+class RecordingPolicy(ScopedPolicy):
     """Fields that are not set fall to the keys of group ``recording``."""
 
     name: Name
-    scope: PolicyScope = PolicyScope()
     active: bool = True
     format: Literal["wav", "mp3", "ogg"] | None = None
     retention_days: Annotated[int, Field(ge=1, le=3_650)] | None = None
@@ -36,7 +35,7 @@ RECORDING_POLICY = register_kind(
         name="recording_policy",
         plural="recording-policies",
         model=RecordingPolicy,
-        unique=(Unique("recording_policy.scope", ("scope",)),),
+        unique=(Unique("recording_policy.scope", ("scope", "scope_id")),),
         references=(SCOPE_REFERENCE,),
         check=_check,
     )

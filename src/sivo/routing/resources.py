@@ -48,14 +48,9 @@ class Extension(Body):
 
 
 class OutboundRule(Body):
-    """Numbers that may leave through a trunk. The longest matching ``prefix`` decides; no rule = denied."""
+    """Numbers that begin with ``prefix`` (E.164, with plus) may leave through the trunk."""
 
-    prefix: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{0,15}$")]
-    allow: bool = True
-    #: Digits cut from the front, then put before it.
-    strip: Annotated[int, Field(ge=0, le=15)] = 0
-    prepend: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{0,15}$")] = ""
-    caller_id: E164 | None = None
+    prefix: Annotated[str, StringConstraints(pattern=r"^\+[0-9]{0,15}$")]
 
 
 class Trunk(Body):
@@ -67,6 +62,10 @@ class Trunk(Body):
     host: SipHost | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 5060
     transport: Literal["udp"] = "udp"
+    #: Country calling code for carriers that send national numbers ("34").
+    country: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,2})?$")] = ""
+    #: Number shown on calls that leave through it.
+    caller_id: E164 | None = None
     #: Digest user name towards the carrier; the password is the secret field.
     username: Annotated[str, StringConstraints(max_length=100)] | None = None
     #: Denied by default: without a rule nothing leaves through this trunk.

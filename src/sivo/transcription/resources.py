@@ -6,16 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sivo.config.kinds import Body, ResourceKind, Unique, register_kind
-from sivo.config.policies import SCOPE_REFERENCE, PolicyScope
+from sivo.config.kinds import ResourceKind, Unique, register_kind
+from sivo.config.policy_scope import SCOPE_REFERENCE, ScopedPolicy
 from sivo.config.values import LanguageCode, Name
 
 
-class TranscriptionPolicy(Body):
+class TranscriptionPolicy(ScopedPolicy):
     """Fields that are not set fall to the keys of group ``transcription``."""
 
     name: Name
-    scope: PolicyScope = PolicyScope()
     active: bool = True
     engine: Literal["deepgram", "elevenlabs_scribe_v2_realtime", "whisper"] | None = None
     language: LanguageCode | None = None
@@ -29,7 +28,7 @@ TRANSCRIPTION_POLICY = register_kind(
         name="transcription_policy",
         plural="transcription-policies",
         model=TranscriptionPolicy,
-        unique=(Unique("transcription_policy.scope", ("scope",)),),
+        unique=(Unique("transcription_policy.scope", ("scope", "scope_id")),),
         references=(SCOPE_REFERENCE,),
     )
 )
