@@ -1,0 +1,44 @@
+"""``sivo call``: what happened on the phone, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from sivo.cli.output import show, table
+from sivo.cli.resource import items_of
+from sivo.cli.session import AsJson, Tenant, connect_to
+
+group = typer.Typer(help="Calls.", no_args_is_help=True)
+_COLUMNS = ("id", "created_at", "direction", "from_number", "to_number", "state", "duration_ms", "hangup_cause")
+
+
+@group.command("list")
+def list_(
+    tenant: Tenant, limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 20, as_json: AsJson = False
+) -> None:
+    """List the latest calls."""
+    client, tenant_id = connect_to(tenant)
+    items = items_of(client.call("GET", "/api/calls", tenant=tenant_id, limit=limit).body)
+    if as_json:
+        show(items)
+    else:
+        table(items, _COLUMNS)
+
+
+@group.command("get")
+def get(identifier: Annotated[str, typer.Argument(help="Id of the call.")], tenant: Tenant) -> None:
+    """Show one call."""
+    client, tenant_id = connect_to(tenant)
+    show(client.call("GET", f"/api/calls/{quote(identifier, safe='')}", tenant=tenant_id).body)
+
+
+@group.command("trace")
+def trace(
+    identifier: Annotated[str, typer.Argument(help="Id of the call.")], tenant: Tenant, as_json: AsJson = False
+) -> None:
+    """Explain one call: SIP ladder, route, configuration that mattered, turns, decisions, deliveries, end."""
+    client, tenant_id = connect_to(tenant)
+    show(client.call("GET", f"/api/calls/{quote(identifier, safe='')}/trace", tenant=tenant_id).body)

@@ -1,0 +1,119 @@
+"""How the command line reaches the platform: HTTP over the Unix socket of the ``api`` role.
+
+The kernel tells ``api`` who is calling (SO_PEERCRED), so no password is asked on the machine itself; what is
+changed is recorded with the author ``local:<uid>``. Never straight SQL.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+TIMEOUT_S = 60.0
+
+
+class CliError(Exception):
+    """An error for the terminal; ``status`` becomes the exit status."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Decoded JSON body and the headers of one answer."""
+
+    body: Any
+    headers: http.client.HTTPMessage
+
+
+class Client:
+    """Requests to the local ``api`` role."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        tenant: UUID | None = None,
+        headers: dict[str, str] | None = None,
+        content_type: str = "application/json",
+        **query: str | int | None,
+    ) -> Answer:
+        """One request. Raises CliError: 1 for a refusal of the platform, 3 when it does not answer."""
+        sent = {"Accept": "application/json", **(headers or {})}
+        if tenant is not None:
+            sent["X-Tenant-Id"] = str(tenant)
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            sent["Content-Type"] = content_type
+        wanted = {name: value for name, value in query.items() if value is not None}
+        target = f"{path}?{urlencode(wanted)}" if wanted else path
+        status, answer = self._exchange(method, target, payload, sent)
+        if status >= 400:
+            raise CliError(_refusal(status, answer.body))
+        return answer
+
+    def _exchange(self, method: str, target: str, payload: bytes | None, headers: dict[str, str]) -> tuple[int, Answer]:
+        connection = _UnixConnection(self._path)
+        try:
+            connection.request(method, target, body=payload, headers=headers)
+            response = connection.getresponse()
+            raw = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise CliError(
+                f"the api role does not answer at {self._path} ({error}); start the platform with `sivo run`, "
+                "or set SIVO_HOME to its data directory",
+                3,
+            ) from error
+        finally:
+            connection.close()
+        return response.status, Answer(_decode(raw), response.headers)
+
+    def tenant_id(self, name: str) -> UUID:
+        """The id of the tenant called ``name``: its id or its slug."""
+        try:
+            return UUID(name)
+        except ValueError:
+            found = self.call("GET", f"/api/tenants/by-slug/{quote(name, safe='')}").body
+            return UUID(found["id"])
+
+
+def _decode(raw: bytes) -> Any:
+    if not raw:
+        return None
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "replace")
+
+
+def _refusal(status: int, body: Any) -> str:
+    if not isinstance(body, dict) or "code" not in body:
+        return f"the platform answered {status}: {str(body)[:500]}"
+    place = f" ({body['where']})" if body.get("where") else ""
+    remedy = f"; {body['remedy']}" if body.get("remedy") else ""
+    return f"{body['code']}: {body.get('detail', '')}{place}{remedy}"

@@ -1,0 +1,28 @@
+"""What every command shares: the connection, and which tenant is meant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from sivo.base.settings import Settings
+from sivo.cli.client import Client
+
+Tenant = Annotated[
+    str, typer.Option("--tenant", "-t", envvar="SIVO_TENANT", help="Slug or id of the tenant.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of columns.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; recorded in the ledger.")]
+
+
+def connect() -> Client:
+    """A client of the platform whose data is in SIVO_HOME."""
+    return Client(Settings().api_socket)
+
+
+def connect_to(tenant: str) -> tuple[Client, UUID]:
+    """A client and the id of ``tenant``."""
+    client = connect()
+    return client, client.tenant_id(tenant)
