@@ -8,7 +8,9 @@ Order within a 20 ms tick: play-out of every leg is sent, then one :meth:`VadBat
 for each conversation :meth:`Conversation.on_sent` (what has just gone out) and :meth:`Conversation.on_audio` (what
 the caller said in the same 20 ms). All calls are made on the event loop; none may block or take longer than 10 ms.
 
-Times are milliseconds on the session's capture clock (0 = answer of the call). A conversation may be started before
+Times are milliseconds on the session's capture clock (0 = answer of the call). ``now_ms`` of a tick is where its 20 ms
+end in the record: both the frame that was sent and the frame that was heard stand at ``now_ms - 20`` to ``now_ms``;
+``clock_ms()`` runs on from there until the next tick, so the two never contradict. A conversation may be started before
 the answer (to open provider sockets and synthesise the greeting while the phone rings): until the capture clock runs,
 its play-out is held, ``clock_ms()`` is 0 and no ``on_…`` call but :meth:`Conversation.stop` comes.
 """
