@@ -21,7 +21,7 @@ create table session (
     revoked_at  timestamptz
 );
 select sivo_tenant_table('session');
-create index session_user on session (tenant_id, user_id);
+create index session_by_user on session (tenant_id, user_id);
 create index session_expiry on session (expires_at);
 
 -- Private halves are sealed under the platform key of the vault. Not a tenant's table.
