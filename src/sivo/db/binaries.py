@@ -34,7 +34,7 @@ class Binaries:
 
 def _major_of(folder: Path) -> int | None:
     try:
-        text = subprocess.run(  # noqa: S603
+        text = subprocess.run(
             [str(folder / "postgres"), "--version"], capture_output=True, text=True, timeout=10, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):

@@ -137,7 +137,7 @@ class EmbeddedPostgres:
     def _pick_socket_folder(self) -> Path:
         if len(os.fsencode(self._run_dir)) <= _SOCKET_FOLDER_LIMIT:
             return self._run_dir
-        return Path(tempfile.mkdtemp(prefix="sivo-pg-", dir="/tmp"))  # noqa: S108 - short by design, mode 0700
+        return Path(tempfile.mkdtemp(prefix="sivo-pg-", dir="/tmp"))  # short by design, mode 0700
 
     # --- the process ---
 
@@ -199,7 +199,7 @@ class EmbeddedPostgres:
         while True:
             process = self._process
             assert process is not None
-            while process.poll() is None:
+            while process.poll() is None:  # noqa: ASYNC110 - a child of Popen has no event to wait for
                 await asyncio.sleep(0.1)
             _log.error("postgres_died", status=process.returncode)
             await asyncio.sleep(_RESTART_BACKOFF_S[min(failures, len(_RESTART_BACKOFF_S) - 1)])

@@ -24,7 +24,7 @@ import msgspec
 from sivo.base.errors import SivoError
 from sivo.db.listen import Listener
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 #: Seconds that a caller waits for a connection before it gets UNAVAILABLE.
 ACQUIRE_TIMEOUT_S = 5.0
