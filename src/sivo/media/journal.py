@@ -1,9 +1,10 @@
 """The session journal: one encrypted, append-only file per call with frames and facts interleaved.
 
 Layout: magic, length and msgpack of :class:`Header`, then chunks. A chunk is a 4-byte big-endian length and
-AES-256-GCM ciphertext with tag; its nonce is the header's 4-byte prefix and the chunk's number (8 bytes), its additional
-data the SHA-256 of all bytes before the first chunk. So a chunk that was changed, moved, left out or put into another
-file does not open, while a file that simply stops (the process was killed) is good up to its last whole chunk.
+AES-256-GCM ciphertext with tag; its nonce is the header's 4-byte prefix and the chunk's number (8 bytes), its
+additional data the SHA-256 of all bytes before the first chunk. So a chunk that was changed, moved, left out or put
+into another file does not open, while a file that simply stops (the process was killed) is good up to its last whole
+chunk.
 
 Inside a chunk stand records: frames, facts, acknowledgements, clock marks and at last the end. This file is the format
 and the reader; writing to disk is in :mod:`sivo.media.journal_writer`.

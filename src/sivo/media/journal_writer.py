@@ -99,7 +99,7 @@ class JournalDisk:
     def _sync_all(self) -> None:
         while True:
             stopping = self._stopping
-            self._wake.wait(SYNC_SECONDS)
+            self._wake.wait(0 if stopping else SYNC_SECONDS)
             self._wake.clear()
             with self._lock:
                 closing, self._closing = self._closing, []

@@ -91,6 +91,9 @@ class Remote(msgspec.Struct, kw_only=True):
     ptime_ms: int = 20
     send: bool = True
     receive: bool = True
+    #: The peer's own address means nothing (its SDP names a private one, its signalling came from elsewhere): latch
+    #: onto whoever sends first instead of only onto ``host``.
+    behind_nat: bool = False
 
 
 # --- commands (call -> media) -------------------------------------------------------------------------------------
@@ -163,7 +166,11 @@ class Unbridge(_Message, kw_only=True):
 
 
 class StartConversation(_Message, kw_only=True):
-    """Let an AI agent talk on ``leg``."""
+    """Let an AI agent talk on ``leg``.
+
+    May come before :class:`StartCapture`: then provider sockets are opened and the greeting is made while the phone
+    rings, and the agent speaks from the moment at which the capture clock starts.
+    """
 
     ref: int
     session: str
@@ -188,6 +195,28 @@ class SendDigits(_Message, kw_only=True):
     digits: str
 
 
+class LegStats(msgspec.Struct, kw_only=True):
+    """What happened on a leg: the result of :class:`RemoveLeg`, and ``legs`` of :class:`CloseSession`'s result."""
+
+    packets_received: int = 0
+    packets_sent: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicates: int = 0
+    reordered: int = 0
+    #: RFC 3550 interarrival jitter at the end.
+    jitter_ms: float = 0.0
+    #: Frames that were made up, put in, left out and jumped over by the jitter buffer (20 ms each).
+    concealed: int = 0
+    inserted: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    #: Datagrams that were no RTP or of a payload type that was not agreed on, and packets from a third address.
+    malformed: int = 0
+    strangers: int = 0
+    send_errors: int = 0
+
+
 class RemoveLeg(_Message, kw_only=True):
     """Free a leg's port; answered by Done with its statistics (see :class:`LegStats` fields)."""
 
@@ -198,7 +227,8 @@ class RemoveLeg(_Message, kw_only=True):
 
 class CloseSession(_Message, kw_only=True):
     """End the session. The journal gets its end record and is synced; answered by Done with
-    ``{"duration_ms", "recorded_ms", "frames", "journal"}``. Facts not yet acknowledged stay readable in the file."""
+    ``{"duration_ms", "recorded_ms", "frames", "journal", "journal_failed", "legs": {leg: LegStats}}``. Facts not yet
+    acknowledged stay readable in the file."""
 
     ref: int
     session: str

@@ -1,0 +1,165 @@
+"""One RTP stream to and from one phone: datagrams and ticks in, frames, digits and datagrams out. No I/O here."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+
+from sivo.media import codec, rtp
+from sivo.media.dtmf import DtmfReceiver, DtmfSender, Press
+from sivo.media.jitter import Frame, JitterBuffer
+from sivo.media.latch import Address, Latch
+from sivo.media.protocol import LegStats, Remote
+
+_COMFORT_NOISE = 13  # RFC 3389: says "silence", which is what we play anyway
+#: No packet for this long on a leg that should be heard is reported once.
+SILENT_S = 30.0
+
+
+class Leg:
+    """A leg as the session sees it. ``channel`` is where the voice heard from it belongs: 0 caller, 1 agent."""
+
+    def __init__(self, leg: str, channel: int) -> None:
+        self.id = leg
+        self.channel = channel
+        self.remote: Remote | None = None
+        self.frame: Frame | None = None  # heard in the current tick
+        self.sent = 0
+        self.send_errors = 0
+        self._latch = Latch()
+        self._buffer = JitterBuffer()
+        self._reception = rtp.ReceptionStats()
+        self._presses: list[Press] = []
+        self._dtmf_in = DtmfReceiver()
+        self._dtmf_out = DtmfSender()
+        self._malformed = 0
+        self._ssrc = secrets.randbits(32)
+        self._sequence = secrets.randbits(15)
+        self._timestamp = secrets.randbits(32)
+        self._marker = True
+        self._heard_at: float | None = None
+        self._timeout_told = False
+
+    # --- where to ---------------------------------------------------------------------------------------------------
+
+    def set_remote(self, remote: Remote) -> None:
+        """Take the peer's side from its SDP. ``ValueError`` for a host that is no IP address or an unknown codec."""
+        address = ipaddress.ip_address(remote.host)
+        if remote.payload_type not in codec.AUDIO_TYPES:
+            raise ValueError(f"payload type {remote.payload_type} is not G.711")
+        if not 0 < remote.port < 65536:
+            raise ValueError(f"{remote.port} is not a port")
+        self.remote = remote
+        self._marker = True
+        self._heard_at = None
+        if not address.is_unspecified:  # c=0.0.0.0 is a hold of old (RFC 3264 §8.4), no place to send to
+            self._latch.negotiate(str(address), remote.port, remote.behind_nat)
+
+    @property
+    def sends(self) -> bool:
+        """Whether the peer wants to hear us and we know where it is."""
+        remote = self.remote
+        return remote is not None and remote.send and not ipaddress.ip_address(remote.host).is_unspecified
+
+    # --- in ---------------------------------------------------------------------------------------------------------
+
+    def datagram(self, data: bytes, source: Address, now: float) -> None:
+        """Take one datagram that arrived at ``now``. Whatever is not the peer's audio or digits is only counted."""
+        remote = self.remote
+        if remote is None or not remote.receive:
+            return
+        try:
+            packet = rtp.parse(data)
+        except rtp.RtpError:
+            self._malformed += 1
+            return
+        event = remote.dtmf_payload_type is not None and packet.payload_type == remote.dtmf_payload_type
+        if not event and packet.payload_type not in codec.AUDIO_TYPES and packet.payload_type != _COMFORT_NOISE:
+            self._malformed += 1
+            return
+        if not self._latch.accept(source):
+            return
+        self._heard_at = now
+        self._timeout_told = False
+        self._reception.put(packet, now)
+        if event:
+            self._presses += self._dtmf_in.put(packet.timestamp, packet.payload, now)
+        elif packet.payload_type != _COMFORT_NOISE:
+            self._buffer.put(packet, now)
+
+    def hear(self, due: float) -> Frame:
+        """Take the frame of the tick that is due at ``due`` out of the jitter buffer; also kept in ``frame``."""
+        self.frame = self._buffer.pop(due)
+        return self.frame
+
+    def presses(self, now: float) -> list[Press]:
+        """Key presses that are over, each once."""
+        self._presses += self._dtmf_in.poll(now)
+        presses, self._presses = self._presses, []
+        return presses
+
+    def silent_ms(self, now: float) -> int | None:
+        """Told once: milliseconds without a packet when there were none for 30 s although there should be."""
+        if self.remote is None or not self.remote.receive:
+            self._heard_at = None
+            return None
+        if self._heard_at is None:
+            self._heard_at = now
+        if self._timeout_told or now - self._heard_at < SILENT_S:
+            return None
+        self._timeout_told = True
+        return int((now - self._heard_at) * 1000)
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    def press(self, digits: str) -> None:
+        """Send digits as telephone events. ``ValueError`` for a wrong digit or a peer that takes no events."""
+        if self.remote is None or self.remote.dtmf_payload_type is None:
+            raise ValueError(f"leg {self.id} has not agreed on telephone-event")
+        self._dtmf_out.queue(digits)
+
+    @property
+    def takes_digits(self) -> bool:
+        """Whether the peer has agreed on telephone-event."""
+        return self.remote is not None and self.remote.dtmf_payload_type is not None
+
+    def packet(self, tick: int, payload: bytes) -> tuple[bytes, Address] | None:
+        """The datagram of this tick and where it goes: ``payload`` (160 bytes in the peer's codec), or a digit that is
+        being sent instead. None when the peer must not be sent to."""
+        destination = self._latch.destination
+        if destination is None or not self.sends:
+            self._marker = True
+            return None
+        assert self.remote is not None
+        timestamp = (self._timestamp + tick * codec.FRAME_SAMPLES) & 0xFFFFFFFF
+        payload_type, marker = self.remote.payload_type, self._marker
+        if self._dtmf_out.busy:
+            event = self._dtmf_out.next(timestamp)
+            if event is not None and self.remote.dtmf_payload_type is not None:
+                payload_type, payload = self.remote.dtmf_payload_type, event.payload
+                timestamp, marker = event.timestamp, event.marker
+            else:
+                payload = codec.silence(payload_type)
+        self._marker = False
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        return rtp.build(payload_type, self._sequence, timestamp, self._ssrc, payload, marker), destination
+
+    def stats(self) -> LegStats:
+        """Counters so far."""
+        buffer, reception = self._buffer, self._reception
+        return LegStats(
+            packets_received=reception.received,
+            packets_sent=self.sent,
+            lost=reception.lost,
+            late=buffer.late,
+            duplicates=buffer.duplicates,
+            reordered=reception.reordered,
+            jitter_ms=round(reception.jitter_ms, 2),
+            concealed=buffer.concealed,
+            inserted=buffer.inserted,
+            dropped=buffer.dropped,
+            skipped=buffer.skipped,
+            malformed=self._malformed,
+            strangers=self._latch.strangers,
+            send_errors=self.send_errors,
+        )
