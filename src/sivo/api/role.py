@@ -18,14 +18,17 @@ async def serve(context: Context, stop: asyncio.Event) -> None:
     settings = context.settings
     server = ApiServer(create_app(context), settings.http_host, settings.http_port, settings.api_socket)
     serving = asyncio.create_task(server.serve(), name="api-server")
+    opened = asyncio.create_task(server.opened.wait())
+    stopped = asyncio.create_task(stop.wait())
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        if server.started:
+        await asyncio.wait([serving, opened], return_when=asyncio.FIRST_COMPLETED)
+        if server.opened.is_set():
             _log.info("serving", host=settings.http_host, port=settings.http_port)
             ready.announce()
-        await asyncio.wait([serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
+        opened.cancel()
+        stopped.cancel()
         server.should_exit = True
         await serving
         settings.api_socket.unlink(missing_ok=True)
