@@ -121,7 +121,8 @@ async def mark_ringing(conn: Connection, call_id: UUID) -> None:
 async def mark_answered(conn: Connection, call_id: UUID, at: datetime) -> bool:
     """The call was answered; False when that was known."""
     status = await conn.execute(
-        "update call set state = 'answered', answered_at = $2 where id = $1 and answered_at is null and state <> 'ended'",
+        """update call set state = 'answered', answered_at = $2
+           where id = $1 and answered_at is null and state <> 'ended'""",
         call_id,
         at,
     )
@@ -145,6 +146,12 @@ async def mark_ended(conn: Connection, call_id: UUID, end: EndRow) -> bool:
         end.stats,
         end.config_reads,
     )
+    return bool(status.endswith(" 1"))
+
+
+async def claim_finish(conn: Connection, call_id: UUID) -> bool:
+    """Say that the last fact of the call is committed; True for the one who says it first."""
+    status = await conn.execute("update call set finished = true where id = $1 and not finished", call_id)
     return bool(status.endswith(" 1"))
 
 

@@ -21,6 +21,8 @@ create table call (
     exit_reason   text,
     mos           real,
     -- Pinned configuration (room config) and the values of it that were read.
+    -- The last fact is committed, the journal has its recording row, the transcript is complete.
+    finished      boolean     not null default false,
     snapshot_hash text,
     config_reads  jsonb       not null default '[]',
     media_index   integer,
@@ -29,7 +31,7 @@ create table call (
     stats         jsonb       not null default '{}'
 );
 create index call_by_time on call (tenant_id, created_at desc, id desc);
-create index call_open on call (state) where state <> 'ended';
+create index call_open on call (state) where not finished;
 select sivo_tenant_table('call');
 
 create table leg (

@@ -1,0 +1,172 @@
+"""The phones that we call: one INVITE to each, the first to answer wins (RFC 3261 §13.2, §16.7 without the proxy).
+
+All offer the same RTP port, because only one of them will use it. Phones that lose are cancelled; one that answers at
+the same moment gets its ACK and then a BYE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sivo.base.errors import SivoError
+from sivo.base.ids import uuid7
+from sivo.calls import causes
+from sivo.calls.causes import Cause
+from sivo.calls.inputs import CalleeAnswered, CalleeFailed, CalleeRinging, Input
+from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
+from sivo.sip.address import NameAddr
+from sivo.sip.dialog import Dialog
+from sivo.sip.digest import DigestClient
+from sivo.sip.message import Request, Response, new_request
+from sivo.sip.offer_answer import AudioStream
+from sivo.sip.peer import Peer
+from sivo.sip.transactions import ClientTransaction
+from sivo.sip.udp import SipUdp
+from sivo.sip.uri import Uri
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One phone (or carrier) to ring: Request-URI, the place to send to, and the credentials it may ask for."""
+
+    uri: Uri
+    peer: Peer
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+
+class Branch(Leg):
+    """One INVITE of a fork, and the leg that it becomes when it wins."""
+
+    def __init__(self, sip: SipUdp, destination: Destination) -> None:
+        super().__init__(sip, destination.peer)
+        self.id: UUID = uuid7()
+        self.destination = destination
+        self.txn: ClientTransaction | None = None
+        self.stream: AudioStream | None = None
+        self.final = 0
+        self.authorised = False
+
+    def invite(self, from_: NameAddr, to: NameAddr, port: int) -> Request:
+        """The INVITE with our offer."""
+        self.port = port
+        request = new_request(
+            "INVITE", self.destination.uri, from_=from_, to=to, headers=self.our_headers
+        )
+        request.set_body(self.session.offer(port), SDP_TYPE)
+        return request
+
+
+class CalleeFork:
+    """All phones of one callee. ``post`` gets what happened; ``learn`` each branch whose dialog can receive requests."""
+
+    def __init__(self, sip: SipUdp, post: Callable[[Input], None], learn: Callable[[Branch], None]) -> None:
+        self._sip = sip
+        self._post = post
+        self._learn = learn
+        self.branches: list[Branch] = []
+        self.winner: Branch | None = None
+        self._done = False
+
+    def start(self, destinations: list[Destination], from_: NameAddr, to: NameAddr, port: int) -> None:
+        """Ring them all; with nobody to ring the callee has failed with 480."""
+        for destination in destinations:
+            branch = Branch(self._sip, destination)
+            self.branches.append(branch)
+            branch.txn = self._sip.request(branch.invite(from_, to, port), destination.peer)
+        if not self.branches:
+            self._fail()
+
+    def owns(self, txn: ClientTransaction) -> Branch | None:
+        """The branch of a client transaction."""
+        return next((branch for branch in self.branches if branch.txn is txn), None)
+
+    def on_response(self, branch: Branch, response: Response) -> None:
+        """An answer to an INVITE of ours."""
+        if response.status < 200:
+            if response.status > 100 and not self._done:
+                self._post(CalleeRinging())
+        elif response.status < 300:
+            self._accepted(branch, response)
+        elif response.status in (401, 407) and self._authorise(branch, response):
+            return
+        else:
+            self._refused(branch, response.status)
+
+    def on_timeout(self, branch: Branch) -> None:
+        """No final answer within the time of the transaction."""
+        self._refused(branch, 408)
+
+    def drop(self, cause: Cause) -> None:
+        """CANCEL what rings, BYE who answered."""
+        self._done = True
+        for branch in self.branches:
+            if branch.dialog is not None:
+                branch.send_bye(cause)
+            elif branch.txn is not None and not branch.final:
+                self._sip.cancel(branch.txn)
+
+    def _accepted(self, branch: Branch, response: Response) -> None:
+        assert branch.txn is not None
+        dialog = Dialog.uac(branch.txn.request, response)
+        if branch.dialog is None:
+            branch.dialog = dialog
+            self._learn(branch)
+        self._sip.acknowledge(branch.txn, dialog.ack(response), dialog.destination)
+        branch.final = response.status
+        if self._done or dialog is not branch.dialog:
+            self._release(branch, dialog)
+            return
+        try:
+            answer = sdp_of(response.body, response.content_type)
+            branch.stream = branch.session.accept(answer) if answer else None
+        except SivoError:
+            branch.stream = None
+        if branch.stream is None:
+            branch.send_bye(causes.CAUSES["INCOMPATIBLE_DESTINATION"])
+            self._refused(branch, 488)
+            return
+        self._win(branch)
+
+    def _win(self, branch: Branch) -> None:
+        self._done = True
+        self.winner = branch
+        for other in self.branches:
+            if other is not branch and other.txn is not None and not other.final:
+                self._sip.cancel(other.txn)
+        self._post(CalleeAnswered())
+
+    def _release(self, branch: Branch, dialog: Dialog) -> None:
+        if dialog is branch.dialog:
+            branch.send_bye(causes.NORMAL)
+        else:
+            self._sip.request(dialog.request("BYE"), dialog.destination)
+
+    def _refused(self, branch: Branch, status: int) -> None:
+        branch.final = status
+        if not self._done and all(other.final for other in self.branches):
+            self._fail()
+
+    def _fail(self) -> None:
+        self._done = True
+        self._post(CalleeFailed(_best([branch.final for branch in self.branches])))
+
+    def _authorise(self, branch: Branch, response: Response) -> bool:
+        credentials = branch.destination.credentials
+        if credentials is None or branch.authorised or branch.txn is None or self._done:
+            return False
+        again = DigestClient(*credentials).authorise(branch.txn.request, response)
+        if again is None:
+            return False
+        branch.authorised = True
+        branch.txn = self._sip.request(again, branch.destination.peer)
+        return True
+
+
+def _best(finals: list[int]) -> int:
+    """The answer that says most (§16.7 step 6): any 6xx, else the lowest class; busy before no answer."""
+    if not finals:
+        return 480
+    decisive = [status for status in finals if status >= 600]
+    return min(decisive or finals, key=lambda status: (status // 100, status not in (486, 603), status))

@@ -1,0 +1,78 @@
+"""The phone that called us: a user agent server towards it (RFC 3261 §13.3)."""
+
+from __future__ import annotations
+
+from sivo.calls import causes
+from sivo.calls.causes import Cause
+from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
+from sivo.sip.dialog import Dialog
+from sivo.sip.message import Request
+from sivo.sip.offer_answer import AudioStream, audio_of
+from sivo.sip.peer import Peer
+from sivo.sip.transactions import ServerTransaction
+from sivo.sip.udp import SipUdp
+
+
+class CallerLeg(Leg):
+    """INVITE received, until the BYE. Raises SipParseError or NotAcceptable for an offer that we cannot take."""
+
+    def __init__(self, sip: SipUdp, txn: ServerTransaction, source: Peer) -> None:
+        super().__init__(sip, source)
+        self._txn = txn
+        self.invite = txn.request
+        self.acked = False
+        self._bye_cause: Cause | None = None
+        #: None for an INVITE without SDP: then we offer in the 200.
+        self.offer = sdp_of(self.invite.body, self.invite.content_type)
+        if self.offer is not None:
+            audio_of(self.offer)
+
+    def ring(self) -> None:
+        """180."""
+        if self._txn.final is None:
+            self.sip.respond(self._txn, self._txn.response(180, headers=self.our_headers))
+
+    def reject(self, status: int, phrase: str, retry_after: int | None = None, cause: Cause | None = None) -> None:
+        """A final answer other than 2xx, unless there was one."""
+        if self._txn.final is not None:
+            return
+        headers = [("Retry-After", str(retry_after))] if retry_after is not None else []
+        if cause is not None:
+            headers.append(("Reason", causes.reason_header(cause)))
+        self.ended = True
+        self.sip.respond(self._txn, self._txn.response(status, phrase, headers=headers))
+
+    def answer(self, port: int) -> AudioStream | None:
+        """200 with our SDP; gives the agreed stream, or None when it only comes with the ACK."""
+        self.port = port
+        stream: AudioStream | None = None
+        if self.offer is None:
+            body = self.session.offer(port)
+            self._answer_due = True
+        else:
+            body, stream = self.session.answer(self.offer, port)
+        ok = self._txn.response(200, headers=self.our_headers, body=body, content_type=SDP_TYPE)
+        self.dialog = Dialog.uas(self.invite, ok, self.peer)
+        self.sip.respond(self._txn, ok)
+        return stream
+
+    def take_ack(self, ack: Request) -> AudioStream | None:
+        """The ACK of a 200 of ours; gives a stream when it brought the SDP answer."""
+        self._confirmed()
+        return self.late_answer(ack)
+
+    def ack_missing(self) -> None:
+        """No ACK within 64*T1: now a BYE may be sent all the same (§13.3.1.4)."""
+        self._confirmed()
+
+    def hang_up(self, cause: Cause) -> None:
+        """BYE; held back until the ACK has come (§15: a callee sends none before)."""
+        if self.acked:
+            self.send_bye(cause)
+        else:
+            self._bye_cause = cause
+
+    def _confirmed(self) -> None:
+        self.acked = True
+        if self._bye_cause is not None:
+            self.send_bye(self._bye_cause)

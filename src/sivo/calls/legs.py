@@ -1,0 +1,77 @@
+"""What both legs of a call share once they have a dialog: re-INVITE, UPDATE, hold, and the BYE (RFC 3261 §14, §15)."""
+
+from __future__ import annotations
+
+from sivo.calls import causes
+from sivo.calls.causes import Cause
+from sivo.sip.dialog import Dialog
+from sivo.sip.message import Request
+from sivo.sip.offer_answer import AudioStream, LocalSession
+from sivo.sip.peer import Peer, bracketed
+from sivo.sip.sdp import SessionDescription
+from sivo.sip.transactions import ServerTransaction
+from sivo.sip.udp import SipUdp
+
+SDP_TYPE = "application/sdp"
+ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO"
+
+
+def sdp_of(body: bytes, content_type: str) -> SessionDescription | None:
+    """The session description in a message, or None when it carries none. Raises SipParseError."""
+    return SessionDescription.parse(body) if body and content_type == SDP_TYPE else None
+
+
+class Leg:
+    """One phone in a call, from the first message to the BYE. ``port`` is our RTP port towards it."""
+
+    def __init__(self, sip: SipUdp, peer: Peer) -> None:
+        self.sip = sip
+        self.peer = peer
+        self.dialog: Dialog | None = None
+        self.port = 0
+        self.ended = False
+        self.session = LocalSession(sip.contact_for(peer)[0])
+        #: The 200 whose ACK must bring the SDP answer is out.
+        self._answer_due = False
+
+    @property
+    def our_headers(self) -> list[tuple[str, str]]:
+        """Contact and Allow as this phone has to see them."""
+        host, port = self.sip.contact_for(self.peer)
+        return [("Contact", f"<sip:sivo@{bracketed(host)}:{port}>"), ("Allow", ALLOW)]
+
+    def renegotiate(self, txn: ServerTransaction) -> AudioStream | None:
+        """Answer a re-INVITE or UPDATE: same port, the phone's new address and direction.
+
+        Gives the new stream, or None when there is none (UPDATE without SDP) or it comes with the ACK. Raises
+        NotAcceptable and SipParseError, with nothing sent.
+        """
+        request = txn.request
+        offer = sdp_of(request.body, request.content_type)
+        body, stream = b"", None
+        if offer is not None:
+            body, stream = self.session.answer(offer, self.port)
+        elif request.method == "INVITE":
+            body = self.session.offer(self.port)
+            self._answer_due = True
+        ok = txn.response(
+            200, headers=self.our_headers, body=body, content_type=SDP_TYPE if body else None
+        )
+        self.sip.respond(txn, ok)
+        return stream
+
+    def late_answer(self, ack: Request) -> AudioStream | None:
+        """The stream that an ACK brings when our 200 carried the offer."""
+        answer = sdp_of(ack.body, ack.content_type) if self._answer_due else None
+        if answer is None:
+            return None
+        self._answer_due = False
+        return self.session.accept(answer)
+
+    def send_bye(self, cause: Cause) -> None:
+        """BYE, once."""
+        if self.ended or self.dialog is None:
+            return
+        self.ended = True
+        bye = self.dialog.request("BYE", headers=[("Reason", causes.reason_header(cause))])
+        self.sip.request(bye, self.dialog.destination)

@@ -1,0 +1,129 @@
+"""One call's session in a media process: commands in the order in which the call wants them.
+
+Only opening and adding legs are waited for, because their answers are needed; everything else is sent and watched: a
+refusal is reported through ``on_refused``, and a broken line ends the call by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sivo.base.errors import SivoError
+from sivo.calls.media_link import MEDIA_GONE, MediaLink, MediaPool
+from sivo.media import protocol as wire
+from sivo.sip.offer_answer import AudioStream
+
+CALLER = "caller"
+CALLEE = "callee"
+#: Recording channel of each leg: left the caller, right who answers.
+CHANNELS = {CALLER: 0, CALLEE: 1}
+#: Seconds to wait for the end record of a session.
+CLOSE_SECONDS = 2.0
+
+
+class MediaSession:
+    """A session on one media process, from open to close."""
+
+    def __init__(self, link: MediaLink, session: str, on_refused: Callable[[SivoError], None]) -> None:
+        self.link = link
+        self.id = session
+        self.legs: set[str] = set()
+        self.closed: asyncio.Future[dict[str, Any]] | None = None
+        self._on_refused = on_refused
+
+    @classmethod
+    async def open(
+        cls,
+        pool: MediaPool,
+        *,
+        session: str,
+        tenant: str,
+        call: str,
+        key: bytes,
+        sealed_key: bytes,
+        record: bool,
+        on_refused: Callable[[SivoError], None],
+    ) -> MediaSession:
+        """Open a session where there is most room; raises SivoError when no process takes it."""
+        link = pool.choose()
+        opened = cls(link, session, on_refused)
+        link.sessions.add(session)
+        try:
+            await link.command(
+                wire.OpenSession,
+                session=session,
+                tenant=tenant,
+                call=call,
+                journal_key=key,
+                journal_key_sealed=sealed_key,
+                record=record,
+            )
+        except SivoError:
+            link.sessions.discard(session)
+            raise
+        return opened
+
+    async def add_leg(self, leg: str, host: str) -> int:
+        """Allocate an RTP port on ``host``; raises SivoError."""
+        result = await self.link.command(
+            wire.AddLeg, session=self.id, leg=leg, channel=CHANNELS[leg], host=host
+        )
+        self.legs.add(leg)
+        return int(result["port"])
+
+    def set_remote(self, leg: str, stream: AudioStream) -> None:
+        """Where and how to send on a leg; again after each new agreement with the phone."""
+        remote = wire.Remote(
+            host=stream.host,
+            port=stream.port,
+            payload_type=stream.payload_type,
+            dtmf_payload_type=stream.dtmf_payload_type,
+            ptime_ms=stream.ptime_ms,
+            send=stream.send,
+            receive=stream.receive,
+        )
+        self._tell(wire.SetRemote, leg=leg, remote=remote)
+
+    def start_capture(self, record: bool) -> None:
+        """Start the capture clock, and keep frames when ``record``."""
+        self._tell(wire.StartCapture, record=record)
+
+    def stop_capture(self) -> None:
+        """Keep no more frames."""
+        self._tell(wire.StopCapture)
+
+    def bridge(self) -> None:
+        """Caller and callee hear each other."""
+        self._tell(wire.Bridge, a=CALLER, b=CALLEE)
+
+    def start_conversation(self, spec: wire.ConversationSpec) -> None:
+        """Let the AI agent talk with the caller."""
+        self._tell(wire.StartConversation, leg=CALLER, spec=spec)
+
+    def stop_conversation(self, reason: str) -> None:
+        """Silence the AI agent; it may have ended by itself a moment ago, so a refusal means nothing."""
+        self._tell(wire.StopConversation, reason=reason, quiet=True)
+
+    def close(self, reason: str) -> asyncio.Future[dict[str, Any]]:
+        """End the session; the future gives duration, frames and journal path, or raises SivoError."""
+        if self.closed is None:
+            self.closed = self.link.command(wire.CloseSession, session=self.id, reason=reason)
+            self.closed.add_done_callback(self._forget)
+        return self.closed
+
+    def _forget(self, future: asyncio.Future[dict[str, Any]]) -> None:
+        self.link.sessions.discard(self.id)
+        if not future.cancelled():
+            future.exception()
+
+    def _tell(self, kind: type[Any], quiet: bool = False, **fields: Any) -> None:
+        def report(future: asyncio.Future[dict[str, Any]]) -> None:
+            if future.cancelled():
+                return
+            error = future.exception()
+            if isinstance(error, SivoError) and error.code != MEDIA_GONE and not quiet and self.closed is None:
+                self._on_refused(error)
+
+        self.link.command(kind, session=self.id, **fields).add_done_callback(report)

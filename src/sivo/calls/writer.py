@@ -1,0 +1,149 @@
+"""From what happens to one call to the rows and events that tell of it; all of it goes through the write-behind queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sivo.base.clock import Clock
+from sivo.base.ids import uuid7
+from sivo.calls import events, facts, store
+from sivo.calls.records import Recorder, Write
+from sivo.calls.store import CallRow, DecisionRow, EndRow, LegRow, MessageRow
+from sivo.db.scopes import Connection
+from sivo.events import outbox
+from sivo.media.protocol import Fact
+from sivo.recording import records as recordings
+from sivo.recording.policy import RecordingDecision
+from sivo.routing.decide import RouteDecision
+from sivo.transcription import segments
+from sivo.transcription.policy import TranscriptionDecision
+
+#: Name under which this node's journals are claimed; one node per data directory in this release.
+NODE = "local"
+
+
+class CallWriter:
+    """Writes one call down."""
+
+    def __init__(self, recorder: Recorder, clock: Clock, row: CallRow) -> None:
+        self._recorder = recorder
+        self._clock = clock
+        self.row = row
+        self.answered_at: datetime | None = None
+
+    def created(self, route: RouteDecision) -> None:
+        """The call exists: its row, the route decision, ``call.created``."""
+        row = self.row
+
+        async def apply(conn: Connection) -> None:
+            if await store.insert_call(conn, row):
+                await outbox.put(conn, row.tenant_id, events.CREATED, events.created(row))
+
+        self._put(apply)
+        self._decision("route", "setup", route.outcome(), route.rule, route.reason, route.details())
+
+    def media(self, index: int, journal_path: str) -> None:
+        """A media process carries it."""
+        self._put(lambda conn: store.mark_media(conn, self.row.id, index, journal_path))
+
+    def ringing(self) -> None:
+        """A phone rings."""
+        self._put(lambda conn: store.mark_ringing(conn, self.row.id))
+
+    def answered(self) -> None:
+        """Answered now; ``call.answered``."""
+        at = self.answered_at = self._clock.now()
+        row = self.row
+
+        async def apply(conn: Connection) -> None:
+            if await store.mark_answered(conn, row.id, at):
+                await outbox.put(conn, row.tenant_id, events.ANSWERED, events.answered(row, at))
+
+        self._put(apply)
+
+    def ended(self, end: EndRow) -> None:
+        """The end with the whole CDR; ``call.ended``."""
+        row, answered_at = self.row, self.answered_at
+
+        async def apply(conn: Connection) -> None:
+            if await store.mark_ended(conn, row.id, end):
+                await outbox.put(conn, row.tenant_id, events.ENDED, events.ended(row, answered_at, end))
+
+        self._put(apply)
+
+    def finished(self, journal_path: str | None, recording: RecordingDecision | None, transcribed: bool) -> None:
+        """After the last fact: the journal gets its fate and the transcript its last event."""
+        row, at = self.row, self._clock.now()
+
+        async def apply(conn: Connection) -> None:
+            await finish_session(conn, row, journal_path, recording, transcribed, at)
+
+        self._put(apply)
+
+    def leg(self, leg: LegRow) -> None:
+        """A phone joined."""
+        self._put(lambda conn: store.insert_leg(conn, self.row.tenant_id, self.row.id, leg))
+
+    def leg_state(self, leg_id: UUID, outcome: str, **fields: Any) -> None:
+        """What became of a phone (fields of :func:`sivo.calls.store.mark_leg`)."""
+        self._put(lambda conn: store.mark_leg(conn, leg_id, outcome, **fields))
+
+    def message(self, row: MessageRow) -> None:
+        """A SIP message of this call went by."""
+        self._put(lambda conn: store.insert_messages(conn, self.row.tenant_id, self.row.id, [row]))
+
+    def recording_decided(self, phase: str, decision: RecordingDecision, active: bool) -> None:
+        """What was decided about the audio; ``active`` says whether frames are kept from now on."""
+        outcome = "record" if active else "refuse"
+        reason = f"{decision.rule}: {'recorded as ' + decision.format if active else 'not recorded'}"
+        self._decision("recording", phase, outcome, decision.rule, reason, decision.details())
+
+    def transcription_decided(self, phase: str, decision: TranscriptionDecision) -> None:
+        """What was decided about the words."""
+        outcome = "transcribe" if decision.capture else "refuse"
+        reason = f"{decision.rule}: {'transcribed in ' + decision.language if decision.capture else 'not transcribed'}"
+        self._decision("transcription", phase, outcome, decision.rule, reason, decision.details())
+
+    def fact(self, fact: Fact, context: facts.FactContext, after: Callable[[], None]) -> None:
+        """A fact of the media session; ``after`` runs when it is committed."""
+        self._put(lambda conn: facts.commit(conn, context, fact), after)
+
+    def _decision(
+        self, kind: str, phase: str, outcome: str, rule: str, reason: str, details: dict[str, Any]
+    ) -> None:
+        row = DecisionRow(uuid7(), self._clock.now(), kind, phase, outcome, rule, reason, details)
+        self._put(lambda conn: store.insert_decision(conn, self.row.tenant_id, self.row.id, row))
+
+    def _put(self, apply: Callable[[Connection], Any], after: Callable[[], None] | None = None) -> None:
+        self._recorder.put(Write(self.row.tenant_id, self.row.id, apply, after))
+
+
+async def finish_session(
+    conn: Connection,
+    row: CallRow,
+    journal_path: str | None,
+    recording: RecordingDecision | None,
+    transcribed: bool,
+    at: datetime,
+) -> None:
+    """Once per call, in one transaction: the recording row for the journal, and ``transcript.completed``.
+
+    Harmless when it was done before (a call that was recovered after it had ended properly).
+    """
+    if not await store.claim_finish(conn, row.id):
+        return
+    if journal_path is not None and recording is not None:
+        await recordings.expect(
+            conn,
+            tenant_id=row.tenant_id,
+            call_id=row.id,
+            node=NODE,
+            journal_path=journal_path,
+            decision=recording,
+            at=at,
+        )
+    if transcribed:
+        await segments.complete(conn, tenant_id=row.tenant_id, call_id=row.id)
