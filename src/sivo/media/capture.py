@@ -38,7 +38,7 @@ class Capture:
         """Milliseconds since the start, between ticks too; 0 before it. Never contradicts :attr:`now_ms`."""
         if self._first_tick is None:
             return 0
-        due = self._first_due + (self._index + 1) * TICK_S
+        due = self._first_due + self._index * TICK_S
         return self.now_ms + min(max(int((now - due) * 1000), 0), FRAME_MS)
 
     def start(self, next_tick: int, due: float) -> None:

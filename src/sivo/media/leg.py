@@ -24,6 +24,7 @@ class Leg:
         self.channel = channel
         self.remote: Remote | None = None
         self.frame: Frame | None = None  # heard in the current tick
+        self.sends = False  # the peer wants to hear us and we know where it is
         self.sent = 0
         self.send_errors = 0
         self._latch = Latch()
@@ -52,14 +53,9 @@ class Leg:
         self.remote = remote
         self._marker = True
         self._heard_at = None
+        self.sends = remote.send and not address.is_unspecified
         if not address.is_unspecified:  # c=0.0.0.0 is a hold of old (RFC 3264 §8.4), no place to send to
             self._latch.negotiate(str(address), remote.port, remote.behind_nat)
-
-    @property
-    def sends(self) -> bool:
-        """Whether the peer wants to hear us and we know where it is."""
-        remote = self.remote
-        return remote is not None and remote.send and not ipaddress.ip_address(remote.host).is_unspecified
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
