@@ -29,7 +29,7 @@ class NotAcceptable(SivoError):  # noqa: N818 - named after the answer it causes
 
 
 class OutOfOrder(SivoError):  # noqa: N818 - named after what happened
-    """A request in a dialog carries a CSeq that is not above the last one: answer 500 (RFC 3261 §12.2.2)."""
+    """A request in a dialog carries a CSeq below the last one: answer 500 (RFC 3261 §12.2.2)."""
 
     def __init__(self, received: int, known: int) -> None:
-        super().__init__(SIP_OUT_OF_ORDER, f"CSeq {received} is not above {known}", where="CSeq")
+        super().__init__(SIP_OUT_OF_ORDER, f"CSeq {received} is below {known}", where="CSeq")

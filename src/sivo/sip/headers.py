@@ -39,9 +39,13 @@ _ODD = {
     "rseq": "RSeq",
 }
 #: Headers whose values may be joined by commas; all others are taken whole.
-LISTS = frozenset(
-    ["accept", "accept-encoding", "accept-language", "alert-info", "allow", "allow-events", "call-info", "contact", "content-encoding", "content-language", "diversion", "error-info", "history-info", "in-reply-to", "p-asserted-identity", "path", "proxy-require", "record-route", "require", "route", "service-route", "supported", "unsupported", "via", "warning"]
-)
+LISTS = frozenset((
+"accept", "accept-encoding", "accept-language", "alert-info", "allow", "allow-events",
+"call-info", "contact", "content-encoding", "content-language", "diversion", "error-info",
+"history-info", "in-reply-to", "p-asserted-identity", "path", "proxy-require", "record-route",
+"require", "route", "service-route", "supported", "unsupported", "via",
+"warning",
+))  # fmt: skip
 _BREAKS = re.compile(r"[\r\n\0]+[ \t]*")
 
 

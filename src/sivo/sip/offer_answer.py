@@ -5,6 +5,7 @@ Everything else that a peer offers (video, a second audio line, other profiles) 
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,15 +62,27 @@ def meet(theirs: str, ours: str) -> str:
     )
 
 
+def _codecs(media: Media) -> list[int]:
+    """Our codecs among the formats of ``media``, in its order; under their static payload types only."""
+    return [number for number, name in media.codecs() if CODECS.get(number) == name]
+
+
 def _usable(sdp: SessionDescription, media: Media) -> bool:
-    known = {name for _, name in media.codecs()}
+    address = sdp.address_of(media) or ""
     return (
         media.kind == "audio"
         and media.protocol in ("RTP/AVP", "RTP/AVPF")
         and media.port > 0
-        and bool(known & set(CODECS.values()))
-        and bool(sdp.address_of(media))
+        and bool(_codecs(media))
+        and _is_unicast(address)
     )
+
+
+def _is_unicast(address: str) -> bool:
+    try:
+        return not ipaddress.ip_address(address).is_multicast
+    except ValueError:
+        return False  # a host name: media sends to addresses only
 
 
 def audio_media(sdp: SessionDescription) -> Media:
@@ -85,9 +98,8 @@ def audio_of(sdp: SessionDescription, *, prefer: Sequence[int] = (), ours: str =
     types 0 and 8) moves ours to the front where the peer has them. Raises NotAcceptable."""
     media = audio_media(sdp)
     address = sdp.address_of(media) or ""
-    codecs = [(number, name) for number, name in media.codecs() if name in CODECS.values()]
-    wanted = [CODECS[number] for number in prefer if number in CODECS]
-    codecs.sort(key=lambda codec: wanted.index(codec[1]) if codec[1] in wanted else len(wanted))
+    codecs = _codecs(media)
+    codecs.sort(key=lambda number: prefer.index(number) if number in prefer else len(prefer))
     events = [number for number, name in media.codecs() if name == EVENT]
     theirs = "inactive" if sdp.direction_of(media) == "recvonly" and address in _NOWHERE else sdp.direction_of(media)
     if address in _NOWHERE and theirs == "sendrecv":
@@ -95,7 +107,7 @@ def audio_of(sdp: SessionDescription, *, prefer: Sequence[int] = (), ours: str =
     return AudioStream(
         host=address,
         port=media.port,
-        payload_type=codecs[0][0],
+        payload_type=codecs[0],
         dtmf_payload_type=events[0] if events else None,
         ptime_ms=_ptime(media),
         direction=meet(theirs, ours),
@@ -149,26 +161,24 @@ class LocalSession:
         """The answer to ``offer`` with our audio on ``port``, and the stream that it sets up. Raises NotAcceptable."""
         chosen = audio_media(offer)
         stream = audio_of(offer, prefer=self.codecs, ours=direction)
-        media = [self._take(stream, port) if item is chosen else _refuse(item) for item in offer.media]
+        media = [self._take(stream, port, item.protocol) if item is chosen else _refuse(item) for item in offer.media]
         return self._describe(media), stream
 
     def accept(self, answer: SessionDescription) -> AudioStream:
         """The stream that the peer's ``answer`` to our last offer sets up. Raises NotAcceptable."""
         return audio_of(answer, ours=self._direction)
 
-    def _take(self, stream: AudioStream, port: int) -> Media:
+    @staticmethod
+    def _take(stream: AudioStream, port: int, protocol: str) -> Media:
         number = stream.payload_type
-        name = CODECS.get(number)
-        if name is None:  # a dynamic number mapped to G.711: keep the offerer's number
-            name = "PCMU/8000"
         formats = [str(number)]
-        attributes: list[tuple[str, str | None]] = [("rtpmap", f"{number} {name}")]
+        attributes: list[tuple[str, str | None]] = [("rtpmap", f"{number} {CODECS[number]}")]
         if stream.dtmf_payload_type is not None:
             formats.append(str(stream.dtmf_payload_type))
             attributes.append(("rtpmap", f"{stream.dtmf_payload_type} telephone-event/8000"))
             attributes.append(("fmtp", f"{stream.dtmf_payload_type} 0-15"))
         attributes += [("ptime", str(stream.ptime_ms)), (stream.direction, None)]
-        return Media("audio", port, "RTP/AVP", formats, attributes=attributes)
+        return Media("audio", port, protocol, formats, attributes=attributes)
 
     def _describe(self, media: list[Media]) -> bytes:
         sdp = SessionDescription(connection=self.host, media=media)

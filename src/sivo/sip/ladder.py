@@ -1,0 +1,70 @@
+"""The SIP ladder: one record for each message that came or went, without secrets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sivo.sip.message import Request, Response
+from sivo.sip.peer import Peer
+
+_SECRET_HEADERS = ("authorization", "proxy-authorization", "authentication-info", "proxy-authentication-info")
+_URI_PASSWORD = re.compile(r"(sips?:[^@\s<>:;]+):[^@\s<>]*@", re.IGNORECASE)
+#: SDP lines that carry keys: SDES (RFC 4568), ICE (RFC 8839), and the old k= line.
+_SDP_SECRETS = re.compile(r"^(a=crypto:\S+\s+\S+|a=ice-pwd:|k=).*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class LadderEntry:
+    """One message. ``direction`` is ``in`` or ``out``, seen from us; ``again`` marks our own repetitions."""
+
+    at: datetime
+    direction: str
+    peer: Peer
+    first_line: str
+    call_id: str
+    cseq: str
+    again: bool = False
+    _message: Request | Response | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls, message: Request | Response, direction: str, peer: Peer, at: datetime, *, again: bool = False
+    ) -> LadderEntry:
+        """The record of one message."""
+        return cls(
+            at,
+            direction,
+            peer,
+            _without_passwords(message.start_line),
+            (message.headers.get("Call-ID") or "").strip(),
+            message.headers.get("CSeq") or "",
+            again,
+            message,
+        )
+
+    @property
+    def text(self) -> str:
+        """The whole message with secrets replaced by ``***``; of bodies only SDP is shown."""
+        return "" if self._message is None else redacted(self._message)
+
+
+def redacted(message: Request | Response) -> str:
+    """``message`` as text: credentials, passwords in URIs and media keys removed, bodies other than SDP left out."""
+    lines = [_without_passwords(message.start_line)]
+    for name, value in message.headers.items():
+        if name.lower() in _SECRET_HEADERS:
+            value = f"{value.split(' ', 1)[0]} ***" if value.lower().startswith(("digest ", "basic ")) else "***"
+        lines.append(f"{name}: {_without_passwords(value)}")
+    text = "\n".join(lines) + "\n"
+    if not message.body:
+        return text
+    if message.content_type == "application/sdp":
+        body = message.body.decode("utf-8", "replace").replace("\r\n", "\n")
+        return f"{text}\n{_SDP_SECRETS.sub(lambda match: match.group(1) + ' ***', body)}"
+    return f"{text}\n({len(message.body)} bytes of {message.content_type or 'unknown type'})\n"
+
+
+def _without_passwords(text: str) -> str:
+    return _URI_PASSWORD.sub(r"\1:***@", text)

@@ -1,0 +1,359 @@
+"""The transaction layer: finds the transaction a message belongs to, and does what RFC 3261 leaves to no machine.
+
+Sans-I/O: datagrams, answers and the time go in, :data:`~sivo.sip.transactions.Output` comes out. Besides matching
+(§17.1.3, §17.2.3) it answers CANCEL (§9.2), repeats 2xx until their ACK (§13.3.1.4), fills in ``received`` and
+``rport`` (RFC 3581), refuses merged requests (§8.2.2.2) and keeps no state for sources that ``accept`` turns away.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+
+from sivo.sip.errors import SipParseError
+from sivo.sip.message import Request, Response, new_branch, new_tag, parse, response_to
+from sivo.sip.peer import Peer
+from sivo.sip.transactions.base import ClientTransaction, Key, ServerTransaction, State, Timed
+from sivo.sip.transactions.client import NonInviteClientTransaction
+from sivo.sip.transactions.invite_client import InviteClientTransaction, same_hop
+from sivo.sip.transactions.invite_server import InviteServerTransaction
+from sivo.sip.transactions.outputs import (
+    Answer,
+    Dropped,
+    Incoming,
+    IncomingAck,
+    IncomingCancel,
+    Output,
+    Received,
+    Send,
+    Timeout,
+)
+from sivo.sip.transactions.server import NonInviteServerTransaction
+from sivo.sip.transactions.timers import Timers
+from sivo.sip.uas_core import Answered
+from sivo.sip.via import MAGIC_COOKIE, Via
+
+#: Server transactions kept at the same time; requests above it are answered 503 without state.
+MAX_TRANSACTIONS = 20_000
+
+Accept = Callable[[Request, Peer], bool]
+SentBy = Callable[[Peer], tuple[str, int]]
+
+
+class TransactionLayer:
+    """All transactions of one transport.
+
+    ``accept(request, source)`` is asked before any state is made and before anything is answered; False (or a
+    SipParseError from reading the request) means no reply and no state. ``sent_by(destination)`` gives host and port
+    for the Via of requests to that peer.
+    """
+
+    def __init__(
+        self,
+        *,
+        accept: Accept,
+        sent_by: SentBy,
+        timers: Timers | None = None,
+        max_transactions: int = MAX_TRANSACTIONS,
+    ) -> None:
+        self.timers = timers or Timers()
+        self._accept = accept
+        self._sent_by = sent_by
+        self._max = max_transactions
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._clients: dict[Key, ClientTransaction] = {}
+        self._answered: dict[Key, dict[int, Answered]] = {}
+        self._merged: dict[Key, ServerTransaction] = {}
+        self._wakeups: list[tuple[float, int, Timed]] = []
+        self._order = itertools.count()
+
+    # --- what comes from the network ----------------------------------------------------------------------------
+
+    def receive(self, data: bytes, source: Peer, local: Peer, now: float) -> list[Output]:
+        """One datagram (or one framed message of a stream) from ``source`` to our address ``local``."""
+        if not data.strip(b"\r\n\0 \t"):
+            return [Dropped("keepalive", source)]
+        try:
+            message = parse(data, validate=False)
+            if isinstance(message, Response):
+                message.validate()
+                return self._response(message, source, now)
+        except SipParseError as error:
+            return [Dropped("malformed", source, str(error))]
+        return self._request(message, source, local, now)
+
+    def _response(self, response: Response, source: Peer, now: float) -> list[Output]:
+        # A second Via means it was meant for somebody behind us (§8.1.3.3).
+        txn = self._clients.get((response.via.branch, response.cseq[1]))
+        if txn is None or len(response.headers.all("Via")) != 1:
+            return [Dropped("stray-response", source)]
+        outputs: list[Output] = [Received(response, source), *_for_user(txn.receive(response, now))]
+        outputs += self._start_cancel(txn, now)
+        self._settle(txn)
+        return outputs
+
+    def _request(self, request: Request, source: Peer, local: Peer, now: float) -> list[Output]:
+        try:
+            request.validate()
+            if not request.uri.is_sip and request.uri.scheme != "tel":
+                raise SipParseError(f"scheme {request.uri.scheme[:20]!r}", "Request-URI", sip_status=416)
+        except SipParseError as error:
+            return self._bad_request(request, source, error)
+        key = server_key(request)
+        if request.method == "ACK":
+            return self._ack(request, key, source, now)
+        if (txn := self._servers.get(key)) is not None:
+            outputs: list[Output] = [Received(request, source), *txn.receive(request, now)]
+            self._settle(txn)
+            return outputs
+        if request.method == "CANCEL":
+            return self._cancel_received(request, key, source, local, now)
+        if not self._allowed(request, source):
+            return [Dropped("refused", source)]
+        if (full := self._refuse_statelessly(request, source)) is not None:
+            return full
+        return self._new_request(request, key, source, local, now)
+
+    def _allowed(self, request: Request, source: Peer) -> bool:
+        try:
+            return self._accept(request, source)
+        except SipParseError:
+            return False
+
+    def _bad_request(self, request: Request, source: Peer, error: SipParseError) -> list[Output]:
+        """400 (or better) without state, but only for sources that would have been heard (§16.3, RFC 4475 §3.1.2)."""
+        dropped = Dropped("malformed", source, str(error))
+        if request.method == "ACK" or not self._allowed(request, source):
+            return [dropped]
+        try:
+            via = request.via
+        except SipParseError:
+            return [dropped]
+        reason = f"Bad {error.header}" if error.sip_status == 400 else None
+        return [dropped, Received(request, source), self._stateless(request, via, source, error.sip_status, reason)]
+
+    @staticmethod
+    def _stateless(request: Request, via: Via, source: Peer, status: int, reason: str | None = None) -> Send:
+        vias = request.headers.all("Via")
+        request.headers.set("Via", str(via.seen_from(source)), *vias[1:])
+        response = response_to(request, status, reason, to_tag=new_tag())
+        if status == 503:
+            response.headers.add("Retry-After", "5")
+        return Send(bytes(response), via.answer_to(source), response)
+
+    def _refuse_statelessly(self, request: Request, source: Peer) -> list[Output] | None:
+        if len(self._servers) >= self._max:
+            answer = self._stateless(request, request.via, source, 503)
+            return [Dropped("full", source), Received(request, source), answer]
+        if request.to.tag is None and self._is_merged(request):
+            return [Received(request, source), self._stateless(request, request.via, source, 482)]
+        return None
+
+    def _is_merged(self, request: Request) -> bool:
+        known = self._merged.get(_merge_key(request))
+        # Some phones answer a challenge without a new CSeq: that is a new attempt, not a second path.
+        return known is not None and (known.final is None or known.final.status not in (401, 407))
+
+    def _new_request(self, request: Request, key: Key, source: Peer, local: Peer, now: float) -> list[Output]:
+        txn = self._open(request, key, source, local, now)
+        if request.to.tag is None:
+            self._merged[_merge_key(request)] = txn
+        if request.method == "BYE":
+            self._stop_repeating(request)
+        return [Received(request, source), Incoming(request, txn, source)]
+
+    def _open(self, request: Request, key: Key, source: Peer, local: Peer, now: float) -> ServerTransaction:
+        vias = request.headers.all("Via")
+        request.headers.set("Via", str(request.via.seen_from(source)), *vias[1:])
+        txn: ServerTransaction
+        if request.method == "INVITE":
+            txn = InviteServerTransaction(key, request, source, local, self.timers, now)
+        else:
+            txn = NonInviteServerTransaction(key, request, source, local, self.timers)
+        self._servers[key] = txn
+        self._settle(txn)
+        return txn
+
+    def _ack(self, request: Request, key: Key, source: Peer, now: float) -> list[Output]:
+        txn = self._servers.get(key)
+        if txn is not None and txn.final is not None and not txn.final.is_success:
+            txn.receive(request, now)
+            self._settle(txn)
+            return [Received(request, source)]
+        answered = self._answered.get(_dialog_key(request), {}).get(request.cseq[0])
+        if answered is None:
+            return [Dropped("stray-ack", source)]
+        outputs: list[Output] = [Received(request, source)]
+        if answered.acknowledge():
+            outputs.append(IncomingAck(request, source, answered.txn))
+        return outputs
+
+    def _cancel_received(self, request: Request, key: Key, source: Peer, local: Peer, now: float) -> list[Output]:
+        invite = self._servers.get((*key[:-1], "INVITE"))
+        if invite is None or invite.source.host != source.host:
+            if not self._allowed(request, source):
+                return [Dropped("refused", source)]
+            return [Received(request, source), self._stateless(request, request.via, source, 481)]
+        cancel = self._open(request, key, source, local, now)
+        cancel.to_tag = invite.to_tag  # §9.2
+        outputs: list[Output] = [Received(request, source), *cancel.respond(cancel.response(200), now)]
+        self._settle(cancel)
+        if invite.state is State.PROCEEDING and not invite.cancelled:
+            invite.cancelled = True
+            outputs.append(IncomingCancel(request, invite))
+        return outputs
+
+    def _stop_repeating(self, bye: Request) -> None:
+        """A BYE says that the peer has the 2xx, also when its ACK was lost."""
+        for answered in self._answered.get(_dialog_key(bye), {}).values():
+            answered.acknowledge()
+
+    # --- what comes from the transaction user -------------------------------------------------------------------
+
+    def respond(self, txn: ServerTransaction, response: Response, now: float) -> list[Output]:
+        """Answer a request. After its final answer further ones have no effect (CANCEL/200 race)."""
+        first_success = txn.is_invite and response.is_success and txn.final is None
+        outputs = txn.respond(response, now)
+        if first_success and outputs:
+            answered = Answered(txn, response, now)
+            self._answered.setdefault(_answer_key(response), {})[response.cseq[0]] = answered
+            self._settle(answered)
+        self._settle(txn)
+        return outputs
+
+    def request(self, request: Request, destination: Peer, now: float) -> tuple[ClientTransaction, list[Output]]:
+        """Send a request in a new client transaction. The Via is added to a copy: see ``txn.request``."""
+        if request.method in ("ACK", "CANCEL"):
+            raise ValueError(f"{request.method} has no transaction of its own: use acknowledge() or cancel()")
+        sent = request.copy()
+        branch = self._add_via(sent, destination)
+        return self._start(sent, (branch, sent.method), destination, now)
+
+    def _start(
+        self, request: Request, key: Key, destination: Peer, now: float
+    ) -> tuple[ClientTransaction, list[Output]]:
+        kind = InviteClientTransaction if request.method == "INVITE" else NonInviteClientTransaction
+        txn = kind(key, request, destination, self.timers)
+        self._clients[key] = txn
+        outputs = txn.start(now)
+        self._settle(txn)
+        return txn, outputs
+
+    def _add_via(self, request: Request, destination: Peer) -> str:
+        host, port = self._sent_by(destination)
+        branch = new_branch()
+        via = Via(destination.transport, host, port, {"branch": branch, "rport": None})
+        request.headers.prepend("Via", str(via))
+        return branch
+
+    def cancel(self, txn: ClientTransaction, now: float) -> list[Output]:
+        """Cancel our INVITE. The CANCEL waits for a 1xx (§9.1); after a final answer there is nothing to cancel."""
+        if not isinstance(txn, InviteClientTransaction):
+            raise ValueError(f"only an INVITE can be cancelled, not {txn.request.method}")
+        txn.cancel(now)
+        outputs = self._start_cancel(txn, now)
+        self._settle(txn)
+        return outputs
+
+    def _start_cancel(self, txn: ClientTransaction, now: float) -> list[Output]:
+        if not isinstance(txn, InviteClientTransaction) or not txn.cancel_due:
+            return []
+        txn.cancel_due = False
+        _, outputs = self._start(same_hop(txn.request, "CANCEL"), (txn.key[0], "CANCEL"), txn.destination, now)
+        return outputs
+
+    def acknowledge(self, txn: ClientTransaction, ack: Request, destination: Peer) -> list[Output]:
+        """Send the ACK of a 2xx (§13.2.2.4). It is sent again by itself when that 2xx comes again."""
+        if not isinstance(txn, InviteClientTransaction) or ack.method != "ACK":
+            raise ValueError("acknowledge() takes an INVITE's transaction and an ACK")
+        sent = ack.copy()
+        for name in ("Authorization", "Proxy-Authorization"):
+            for value in txn.request.headers.all(name):
+                sent.headers.add(name, value)
+        self._add_via(sent, destination)
+        return txn.acknowledge(sent, destination)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def next_timer(self) -> float | None:
+        """When to call :meth:`poll` next, at the latest; None if nothing waits."""
+        return self._wakeups[0][0] if self._wakeups else None
+
+    def poll(self, now: float) -> list[Output]:
+        """Run every timer that is due."""
+        outputs: list[Output] = []
+        while self._wakeups and self._wakeups[0][0] <= now:
+            at, _, timed = heapq.heappop(self._wakeups)
+            if timed.scheduled == at:
+                timed.scheduled = None
+                if not timed.ended:
+                    outputs += timed.fire(now)
+                self._settle(timed)
+        return _for_user(outputs)
+
+    def _settle(self, timed: Timed) -> None:
+        """Forget what has ended; make sure that poll is called in time for the rest."""
+        if timed.ended:
+            self._forget(timed)
+            return
+        deadline = timed.next_deadline()
+        if deadline is not None and (timed.scheduled is None or deadline < timed.scheduled):
+            timed.scheduled = deadline
+            heapq.heappush(self._wakeups, (deadline, next(self._order), timed))
+
+    def _forget(self, timed: Timed) -> None:
+        if isinstance(timed, ServerTransaction):
+            self._servers.pop(timed.key, None)
+            if self._merged.get(merge := _merge_key(timed.request)) is timed:
+                del self._merged[merge]
+        elif isinstance(timed, ClientTransaction):
+            self._clients.pop(timed.key, None)
+        elif isinstance(timed, Answered) and timed.txn.final is not None:
+            known = self._answered.get(key := _answer_key(timed.txn.final), {})
+            known.pop(timed.txn.final.cseq[0], None)
+            if not known:
+                self._answered.pop(key, None)
+
+    @property
+    def active(self) -> dict[str, int]:
+        """How many server and client transactions and unfinished 2xx there are."""
+        return {
+            "server": len(self._servers),
+            "client": len(self._clients),
+            "answered": sum(len(known) for known in self._answered.values()),
+        }
+
+
+def server_key(request: Request) -> Key:
+    """What a request is matched by on the server side (§17.2.3); the last part is the method, INVITE for ACK."""
+    via = request.via
+    method = "INVITE" if request.method == "ACK" else request.method
+    if via.branch.startswith(MAGIC_COOKIE) and len(via.branch) > len(MAGIC_COOKIE):
+        return (via.branch, via.sent_by, method)
+    number, _ = request.cseq
+    return (str(request.uri), request.from_.tag or "", request.call_id, str(number), str(via), method)
+
+
+def _merge_key(request: Request) -> Key:
+    number, method = request.cseq
+    return (request.call_id, request.from_.tag or "", str(number), method)
+
+
+def _dialog_key(request: Request) -> Key:
+    """Call-ID, our tag, their tag of a request received."""
+    return (request.call_id, request.to.tag or "", request.from_.tag or "")
+
+
+def _answer_key(response: Response) -> Key:
+    """The same of an answer that we sent."""
+    return (response.call_id, response.to.tag or "", response.from_.tag or "")
+
+
+def _for_user(outputs: list[Output]) -> list[Output]:
+    """Without what became of our CANCELs: the INVITE's own answer or timer tells the transaction user."""
+    return [
+        output
+        for output in outputs
+        if not (isinstance(output, Answer | Timeout) and output.txn.request.method == "CANCEL")
+    ]

@@ -1,0 +1,45 @@
+"""What the UAS core does for its 2xx to an INVITE until the ACK comes (RFC 3261 §13.3.1.4)."""
+
+from __future__ import annotations
+
+from sivo.sip.message import Response
+from sivo.sip.transactions.base import ServerTransaction, Timed
+from sivo.sip.transactions.outputs import AckTimeout, Output, Send
+
+
+class Answered(Timed):
+    """One 2xx: repeated after T1, doubling up to T2, until its ACK; AckTimeout 64 * T1 after it was first sent.
+
+    It stays for 64 * T1 also when the ACK came, so that repeated ACKs are known for what they are. Over reliable
+    transports the 2xx is repeated too: a proxy behind may be unreliable.
+    """
+
+    def __init__(self, txn: ServerTransaction, response: Response, now: float) -> None:
+        super().__init__(txn.timers)
+        self.txn = txn
+        self.acknowledged = False
+        self._again = Send(bytes(response), txn.destination, response, True)
+        self._interval = self.timers.t1
+        self._over = False
+        self.deadlines["2xx"] = now + self._interval
+        self.deadlines["ACK"] = now + self.timers.limit
+
+    @property
+    def ended(self) -> bool:
+        return self._over
+
+    def acknowledge(self) -> bool:
+        """The ACK came; True for the first one."""
+        first = not self.acknowledged
+        self.acknowledged = True
+        self.deadlines.pop("2xx", None)
+        return first
+
+    def on_timer(self, name: str, now: float) -> list[Output]:
+        if name == "2xx":
+            self._interval = min(2 * self._interval, self.timers.t2)
+            self.deadlines["2xx"] = now + self._interval
+            return [self._again]
+        self._over = True
+        self.deadlines.clear()
+        return [] if self.acknowledged else [AckTimeout(self.txn)]
