@@ -84,7 +84,7 @@ def print_access(ports: Ports, tenant: DemoTenant) -> None:
     print(f"""
 The platform is up. Ring the agent yourself:
 
-  API              http://127.0.0.1:{ports.http}   (docs: /docs)
+  API              http://127.0.0.1:{ports.http}/api/openapi.json
   SIP account      sip:{tenant.extension}@{tenant.sip_domain}   password {tenant.sip_password}
   outbound proxy   sip:127.0.0.1:{ports.sip}   (Linphone: "SIP proxy address"; the domain is not in DNS)
   AI agent         dial {tenant.did}

@@ -7,10 +7,19 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sivo.node.backoff import Backoff
 from sivo.node.roles import Slot
+
+
+def _once(arrived: asyncio.Future[None]) -> Callable[[], None]:
+    def arrive() -> None:
+        if not arrived.done():
+            arrived.set_result(None)
+
+    return arrive
 
 
 @dataclass
@@ -57,7 +66,7 @@ class ChildProcess:
     async def _await_ready(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
         arrived = loop.create_future()
-        loop.add_reader(descriptor, lambda: arrived.done() or arrived.set_result(None))
+        loop.add_reader(descriptor, _once(arrived))
         try:
             await arrived
             if os.read(descriptor, 16):

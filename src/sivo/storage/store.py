@@ -6,7 +6,7 @@ of obstore takes no attributes, so none are used anywhere.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -24,8 +24,8 @@ class Store(Protocol):
         """Write an object whole; an object of that key is replaced. ``chunks`` may block: it is read in a thread."""
         ...
 
-    def get(self, key: str) -> AsyncIterator[bytes]:
-        """The object's bytes. ``FileNotFoundError`` when there is none."""
+    def read(self, key: str) -> Iterator[bytes]:
+        """The object's bytes. ``FileNotFoundError`` when there is none. Blocks: for threads, not for the loop."""
         ...
 
     async def delete(self, key: str) -> None:
@@ -49,9 +49,8 @@ class Objects:
         # obstore pulls a synchronous iterator from its own threads, so that the loop does not wait for encryption.
         await obstore.put_async(self._backend, key, iter(chunks))
 
-    async def get(self, key: str) -> AsyncIterator[bytes]:
-        found = await obstore.get_async(self._backend, key)
-        async for chunk in found.stream(min_chunk_size=READ_CHUNK):
+    def read(self, key: str) -> Iterator[bytes]:
+        for chunk in obstore.get(self._backend, key).stream(min_chunk_size=READ_CHUNK):
             yield bytes(chunk)
 
     async def delete(self, key: str) -> None:
