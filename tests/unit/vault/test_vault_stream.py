@@ -12,17 +12,17 @@ from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.vault import stream
 
-TENANT, OBJECT = uuid7(), uuid7()
+AAD = f"{uuid7()}|{uuid7()}".encode()
 KEY = stream.new_key()
 
 
 def sealed(plaintext: bytes) -> bytes:
-    return b"".join(stream.encrypt(KEY, stream.Header(TENANT, OBJECT), [plaintext]))
+    return b"".join(stream.seal_stream(KEY, AAD, [plaintext]))
 
 
 def opened(data: bytes, *, piece: int = 100_000) -> bytes:
     pieces = [data[at : at + piece] for at in range(0, len(data), piece)]
-    return b"".join(stream.decrypt(KEY, pieces, tenant_id=TENANT, object_id=OBJECT))
+    return b"".join(stream.open_stream(KEY, AAD, pieces))
 
 
 @pytest.mark.parametrize("size", [0, 1, stream.CHUNK - 1, stream.CHUNK, stream.CHUNK + 1, 3 * stream.CHUNK])
@@ -40,9 +40,7 @@ def test_round_trip_at_chunk_edges(size: int) -> None:
 def test_random_access_equals_slice(size: int, start: int, length: int) -> None:
     plaintext = os.urandom(size)
     data = sealed(plaintext)
-    got = stream.read_range(
-        KEY, len(data), lambda at, n: data[at : at + n], start, length, tenant_id=TENANT, object_id=OBJECT
-    )
+    got = stream.read_range(KEY, AAD, len(data), lambda at, n: data[at : at + n], start, length)
     assert got == plaintext[start : start + length]
 
 
@@ -74,8 +72,8 @@ def test_damage_is_noticed(damage) -> None:  # type: ignore[no-untyped-def]
     assert raised.value.code == "VAULT_SEAL_BROKEN"
 
 
-def test_other_record_key_or_tenant_is_refused() -> None:
+def test_other_record_or_key_is_refused() -> None:
     data = sealed(b"voice")
-    for key, tenant, record in ((KEY, uuid7(), OBJECT), (KEY, TENANT, uuid7()), (stream.new_key(), TENANT, OBJECT)):
+    for key, aad in ((KEY, b"another record"), (stream.new_key(), AAD)):
         with pytest.raises(SivoError):
-            b"".join(stream.decrypt(key, [data], tenant_id=tenant, object_id=record))
+            b"".join(stream.open_stream(key, aad, [data]))
