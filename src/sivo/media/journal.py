@@ -67,7 +67,7 @@ class StereoFrame(NamedTuple):
     """20 ms of both channels, 160 bytes PCMU each; silence where nothing was said or kept."""
 
     #: Number of the 20 ms since the capture clock started; missing numbers were not recorded.
-    index: int
+    number: int
     caller: bytes
     agent: bytes
 

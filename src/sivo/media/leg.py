@@ -115,6 +115,11 @@ class Leg:
         self._dtmf_out.queue(digits)
 
     @property
+    def pressing(self) -> bool:
+        """Whether digits go out at present, instead of audio."""
+        return self._dtmf_out.busy
+
+    @property
     def takes_digits(self) -> bool:
         """Whether the peer has agreed on telephone-event."""
         return self.remote is not None and self.remote.dtmf_payload_type is not None

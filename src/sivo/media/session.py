@@ -152,13 +152,13 @@ class Session:
         """Step 1: hear every leg, then send every leg its 20 ms."""
         for leg in self.legs.values():
             leg.hear(due)
+        if self.host is not None:
+            self.host.reports, self.host.spoken = [], None
         if not self.capture.running and self.bridge is None:
             return
         for leg in self.legs.values():
             if leg.sends:
                 self._send_leg(leg, number, send)
-        if self.host is not None and not self.host.leg.sends:
-            self.host.reports, self.host.spoken = [], None  # nobody listens (hold): the agent waits too
 
     def _send_leg(self, leg: Leg, number: int, send: Send) -> None:
         assert leg.remote is not None
@@ -166,7 +166,8 @@ class Session:
         peer = self.bridge.peer(leg) if self.bridge else None
         if peer is not None:
             payload = payload_for(payload_type, peer.frame or SILENCE)
-        elif self.host is not None and self.host.leg is leg and self.capture.running:
+        elif self._agent_speaks(leg):
+            assert self.host is not None
             payload = self.host.next_frame(payload_type)
         else:
             payload = codec.silence(payload_type)
@@ -176,6 +177,10 @@ class Session:
                 leg.sent += 1
             else:
                 leg.send_errors += 1
+
+    def _agent_speaks(self, leg: Leg) -> bool:
+        """Whether the agent's next frame can go out now; while digits are sent, or on hold, the agent waits."""
+        return self.host is not None and self.host.leg is leg and self.capture.running and not leg.pressing
 
     def listen(self) -> tuple[VadSlot, bytes] | None:
         """Step 2: the caller's 20 ms for the VAD batch, None without a conversation."""
@@ -194,6 +199,8 @@ class Session:
             host.conversation.on_sent(now_ms, report)
         if host.spoken is None and all(report.duration_ms == 0 for report in host.reports):
             host.conversation.on_sent(now_ms, None)
+        if host.ended:
+            return
         frame = host.leg.frame or SILENCE
         host.conversation.on_audio(now_ms, frame.ulaw, frame.pcm16, windows)
 
