@@ -15,8 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: Name under which the peer's uid stands in ``scope["state"]``; only our own protocol class can put it there.
-PEER_UID = "sivo_peer_uid"
+from sivo.identity.authentication import PEER_UID
 
 _UCRED = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
 

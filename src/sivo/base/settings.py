@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     #: HTTP API: address and port (TCP). The local CLI uses a Unix socket below ``home``.
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=1, le=65535)
+    #: Proxies whose X-Forwarded-For is believed: CIDRs, comma-separated. Empty: nobody's.
+    http_trusted_proxies: str = ""
 
     #: SIP over UDP. Loopback unless the operator says otherwise.
     sip_host: str = "127.0.0.1"

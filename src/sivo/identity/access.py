@@ -22,6 +22,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from sivo.base.errors import SivoError, register
+from sivo.config.change import Author
 
 #: A superadmin called a tenant's route without saying which tenant.
 TENANT_REQUIRED = register("TENANT_REQUIRED", 400)
@@ -54,7 +55,7 @@ class Principal:
     tenant_id: UUID
     user_id: UUID | None
     role: Role
-    author: str
+    author: Author
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Operator:
     """A superadmin acting on the platform, outside any tenant."""
 
     user_id: UUID | None
-    author: str
+    author: Author
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Caller:
     tenant_id: UUID | None
     user_id: UUID | None
     role: Role
-    author: str
+    author: Author
     session_id: UUID | None = None
 
 

@@ -92,6 +92,4 @@ def check_length(password: str, minimum: int) -> None:
             details={"minimum": minimum, "key": "auth.password_min_length"},
         )
     if len(password) > MAX_LENGTH:
-        raise SivoError(
-            "VALIDATION_FAILED", f"the password is longer than {MAX_LENGTH} characters", where="password"
-        )
+        raise SivoError("VALIDATION_FAILED", f"the password is longer than {MAX_LENGTH} characters", where="password")

@@ -15,12 +15,14 @@ create table session (
     id          uuid primary key,           -- claim sid
     tenant_id   uuid not null references tenant (id) on delete cascade,
     user_id     uuid not null,
-    role        text not null,
     created_at  timestamptz not null,
     expires_at  timestamptz not null,       -- exp of the access token
     revoked_at  timestamptz
 );
 select sivo_tenant_table('session');
+-- A token names its session; the session names the tenant.
+select sivo_directory_table('session');
+grant select (id, tenant_id) on session to sivo_directory;
 create index session_by_user on session (tenant_id, user_id);
 create index session_expiry on session (expires_at);
 

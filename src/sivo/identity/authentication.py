@@ -1,0 +1,111 @@
+"""From a request to its caller: a bearer token on TCP, the kernel's word on the local socket."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import Request
+
+from sivo.base.clock import Clock
+from sivo.base.errors import SivoError
+from sivo.config.change import Author
+from sivo.db.scopes import Database
+from sivo.identity import credentials
+from sivo.identity.access import TENANT_HEADER, Caller, Role
+from sivo.identity.directory import Directory
+from sivo.identity.people import People, person
+from sivo.identity.rates import GENERAL, Rates
+from sivo.identity.token_cache import TokenCache
+from sivo.identity.tokens import Claims, Tokens, refused
+
+#: Name under which the uid of a local caller stands in ``scope["state"]``. Only the protocol class of the local
+#: socket (``sivo.api.server``) can put it there; no header reaches that dictionary.
+PEER_UID = "sivo_peer_uid"
+
+
+def peer_uid(request: Request) -> int | None:
+    """The uid of the process at the other end of the local socket; None on TCP."""
+    uid: int | None = request.scope.get("state", {}).get(PEER_UID)
+    return uid
+
+
+class Authentication:
+    """The authenticator of an ``api`` process."""
+
+    def __init__(
+        self, database: Database, directory: Directory, people: People, tokens: Tokens, rates: Rates, clock: Clock
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._people = people
+        self._tokens = tokens
+        self._rates = rates
+        self._clock = clock
+        self.cache = TokenCache(clock)
+
+    async def authenticate(self, request: Request, token: str | None) -> Caller:
+        """The caller of ``request``, counted under the general limit.
+
+        Raises UNAUTHENTICATED without a valid token, RATE_LIMITED above 600 requests a minute, INSUFFICIENT_ROLE
+        when somebody other than a superadmin names another tenant, NOT_FOUND when the named tenant is not there.
+        """
+        uid = peer_uid(request)
+        if token is None and uid is not None:
+            local = Caller(None, None, Role.SUPERADMIN, Author(f"local:{uid}", Role.SUPERADMIN.value))
+            return await self._in_tenant(local, request)
+        if token is None:
+            raise SivoError("UNAUTHENTICATED", "this route needs an access token", where="header Authorization")
+        caller = self.cache.get(token) or await self._verify(token)
+        await self._rates.take(GENERAL, "requests", str(caller.user_id))
+        return await self._in_tenant(caller, request)
+
+    def identity_changed(self, payload: str) -> None:
+        """Notification that sessions of a tenant ended; empty: anything may have happened."""
+        try:
+            self.cache.forget_tenant(UUID(payload))
+        except ValueError:
+            self.cache.clear()
+
+    async def _verify(self, token: str) -> Caller:
+        claims = await self._tokens.verify(token)
+        tenant_id = await self._directory.tenant_of_session(claims.session_id)
+        if tenant_id is None:
+            raise refused("the session of this token is not known")
+        await self._check_session(tenant_id, claims)
+        caller = Caller(
+            tenant_id,
+            claims.user_id,
+            claims.role,
+            Author(f"user:{claims.user_id}", claims.role.value),
+            claims.session_id,
+        )
+        self.cache.put(token, caller, claims.expires_at)
+        return caller
+
+    async def _check_session(self, tenant_id: UUID, claims: Claims) -> None:
+        """The session is open, the user still there, and still in the role that the token says."""
+        async with self._database.tenant(tenant_id) as connection:
+            session = await credentials.find_session(connection, claims.session_id)
+            user = await person(connection, tenant_id, claims.user_id)
+        if session is None or session.user_id != claims.user_id or not session.valid_at(self._clock.now()):
+            raise refused("the session of this token has ended")
+        if user is None or not user.may_sign_in or user.role != claims.role:
+            raise refused("the user of this token has changed")
+
+    async def _in_tenant(self, caller: Caller, request: Request) -> Caller:
+        header = request.headers.get(TENANT_HEADER)
+        if header is None:
+            return caller
+        try:
+            wanted = UUID(header)
+        except ValueError:
+            raise SivoError(
+                "VALIDATION_FAILED", "not the id of a tenant", where=f"header {TENANT_HEADER}", remedy="send a UUID"
+            ) from None
+        if wanted == caller.tenant_id:
+            return caller
+        if caller.role is not Role.SUPERADMIN:
+            raise SivoError("INSUFFICIENT_ROLE", "only a superadmin names another tenant", where=TENANT_HEADER)
+        if not await self._people.tenant_exists(wanted):
+            raise SivoError("NOT_FOUND", f"there is no tenant {wanted}", where=f"header {TENANT_HEADER}")
+        return Caller(wanted, caller.user_id, caller.role, caller.author, caller.session_id)
