@@ -32,9 +32,9 @@ def pairs(journal: Journal) -> Iterator[Pair]:
     frame = next(kept, None)
     for first, last in spans(journal):
         for index in range(first, last):
-            while frame is not None and frame.index < index:
+            while frame is not None and frame.number < index:
                 frame = next(kept, None)
-            if frame is not None and frame.index == index:
+            if frame is not None and frame.number == index:
                 yield (frame.caller, frame.agent)
             else:
                 yield _SILENCE
