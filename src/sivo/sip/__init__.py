@@ -102,3 +102,28 @@ A user agent client::
             if txn.cancelled: sip.request(dialog.request("BYE"), dialog.destination)      # CANCEL/200 race
     sip.cancel(txn)                                       # waits for the first 1xx by itself; the end is a 487
 """
+
+from sivo.sip.address import NameAddr
+from sivo.sip.dialog import Dialog, DialogId, DialogState, dialog_id_of
+from sivo.sip.digest import Challenge, Credentials, DigestClient, ha1
+from sivo.sip.digest_server import DigestServer, Verdict
+from sivo.sip.errors import NotAcceptable, OutOfOrder, SipParseError
+from sivo.sip.headers import Headers
+from sivo.sip.ladder import LadderEntry
+from sivo.sip.layer import TransactionLayer
+from sivo.sip.message import Request, Response, new_branch, new_call_id, new_request, new_tag, parse
+from sivo.sip.offer_answer import AudioStream, LocalSession
+from sivo.sip.peer import Peer
+from sivo.sip.sdp import Media, Origin, SessionDescription
+from sivo.sip.transactions import ClientTransaction, ServerTransaction, State, Timers
+from sivo.sip.udp import SipUdp, TransactionUser
+from sivo.sip.uri import Uri
+from sivo.sip.via import Via
+
+__all__ = [
+    "AudioStream", "Challenge", "ClientTransaction", "Credentials", "Dialog", "DialogId", "DialogState", "DigestClient",
+    "DigestServer", "Headers", "LadderEntry", "LocalSession", "Media", "NameAddr", "NotAcceptable", "Origin",
+    "OutOfOrder", "Peer", "Request", "Response", "ServerTransaction", "SessionDescription", "SipParseError", "SipUdp",
+    "State", "Timers", "TransactionLayer", "TransactionUser", "Uri", "Verdict", "Via", "dialog_id_of", "ha1",
+    "new_branch", "new_call_id", "new_request", "new_tag", "parse",
+]  # fmt: skip
