@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from sivo.base.errors import SivoError, register
 from sivo.media import journal as journals
@@ -22,6 +23,11 @@ RECORDING_MISMATCH = register("RECORDING_MISMATCH", 500)
 #: Purposes under which the vault wraps keys: of a journal (by ``call``) and of a stored recording.
 JOURNAL_PURPOSE = "journal"
 OBJECT_PURPOSE = "recording"
+
+
+def object_aad(tenant_id: UUID, recording_id: UUID) -> bytes:
+    """What a stored recording is bound to: it opens as this recording of this tenant and as nothing else."""
+    return f"{tenant_id}|{recording_id}".encode()
 
 
 @dataclass
@@ -56,7 +62,7 @@ async def store_recording(job: Job, journal: journals.Journal, vault: Vault, sto
     tally = _Tally(hashlib.sha256())
     frames = length(journal)
     plain = tally.count(encode(pairs(journal), frames, job.format))
-    await store.put(object_key, stream.encrypt(key, stream.Header(job.tenant_id, job.id), plain))
+    await store.put(object_key, stream.seal_stream(key, object_aad(job.tenant_id, job.id), plain))
     await asyncio.to_thread(_verify, job, store, object_key, key, tally)
     return Stored(
         object_key=object_key,
@@ -70,7 +76,7 @@ async def store_recording(job: Job, journal: journals.Journal, vault: Vault, sto
 
 def _verify(job: Job, store: Store, object_key: str, key: bytes, tally: _Tally) -> None:
     seen = _Tally(hashlib.sha256())
-    plain = stream.decrypt(key, store.read(object_key), tenant_id=job.tenant_id, object_id=job.id)
+    plain = stream.open_stream(key, object_aad(job.tenant_id, job.id), store.read(object_key))
     for _chunk in seen.count(plain):
         pass
     if (seen.size, seen.digest.digest()) != (tally.size, tally.digest.digest()):

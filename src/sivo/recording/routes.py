@@ -13,7 +13,7 @@ from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode, page
 from sivo.base.errors import SivoError
 from sivo.identity.access import READERS, Principal, Role, require
-from sivo.recording.pipeline import OBJECT_PURPOSE
+from sivo.recording.pipeline import OBJECT_PURPOSE, object_aad
 from sivo.storage.store import Objects
 from sivo.vault import stream
 
@@ -75,7 +75,7 @@ def make_router(context: Context) -> APIRouter:
         if row is None:
             raise _not_found(recording_id)
         key = await context.vault.open(who.tenant_id, OBJECT_PURPOSE, row["wrapped_key"])
-        plain = stream.decrypt(key, store.read(row["object_key"]), tenant_id=who.tenant_id, object_id=recording_id)
+        plain = stream.open_stream(key, object_aad(who.tenant_id, recording_id), store.read(row["object_key"]))
         # A plain iterator: the framework reads it in a thread, so decryption does not hold the loop.
         return StreamingResponse(
             plain,
