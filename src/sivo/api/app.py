@@ -6,14 +6,23 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from sivo.api import health, problems
+from sivo.api import health, problems, secrets
 from sivo.api.context import Context
+from sivo.api.limits import BodyLimit, SecurityHeaders
+from sivo.identity import routes as identity_routes
+from sivo.recording import routes as recording_routes
 
 
 def create_app(context: Context) -> FastAPI:
     """The ASGI application of one ``api`` process."""
     app = FastAPI(title="SIVO", version=version("sivo"), openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     app.state.context = context
+    app.state.authenticator = context.identity.authentication
     problems.install(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
     app.include_router(health.make_router(context))
+    app.include_router(identity_routes.make_router(context.identity))
+    app.include_router(secrets.make_router(context))
+    app.include_router(recording_routes.make_router(context))
     return app

@@ -7,6 +7,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Query
 
@@ -37,6 +38,15 @@ def decode(cursor: str | None, length: int) -> list[Any] | None:
     if not isinstance(position, list) or len(position) != length:
         raise _refused()
     return position
+
+
+def decode_id(cursor: str | None) -> UUID | None:
+    """The UUID in a cursor of a listing that is sorted by id alone. Raises VALIDATION_FAILED."""
+    position = decode(cursor, 1)
+    try:
+        return UUID(position[0]) if position else None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _refused() from error
 
 
 def page(rows: Sequence[Row], limit: int, key: Callable[[Row], Sequence[Any]]) -> dict[str, Any]:

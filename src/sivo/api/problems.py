@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sivo.base import logs
 from sivo.base.errors import SivoError, register
@@ -78,11 +81,38 @@ async def _on_http(_request: Request, error: Exception) -> ProblemResponse:
     return response
 
 
-async def _on_unexpected(request: Request, error: Exception) -> ProblemResponse:
-    _log.error("unexpected error", path=request.url.path, kind=type(error).__name__, exc_info=error)
-    return problem(
-        SivoError("INTERNAL", "the platform failed to answer this request", remedy="see the log of the api role"),
-    )
+class Boundary:
+    """Turns what nobody expected into a problem, and logs its kind and place.
+
+    The exception's text is left out of log and answer: database errors quote values.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch_start(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch_start)
+        except Exception as error:
+            _log.error("unexpected error", path=scope.get("path"), kind=type(error).__name__, frames=_frames(error))
+            if started:
+                raise
+            await problem(SivoError("INTERNAL", "the platform failed to answer", remedy="see the log of the api role"))(
+                scope, receive, send
+            )
+
+
+def _frames(error: BaseException) -> list[str]:
+    """The innermost frames of the traceback, without values."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def install(app: FastAPI) -> None:
@@ -90,4 +120,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SivoError, _on_sivo_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_unexpected)
+    app.add_middleware(Boundary)

@@ -13,6 +13,16 @@ from sivo.node import ready
 _log = logs.get("api")
 
 
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Entry point of the role; returns after a clean stop."""
+    database = await connect(settings)
+    try:
+        async with open_context(settings, SystemClock(), database) as context:
+            await serve(context, stop)
+    finally:
+        await database.close()
+
+
 async def serve(context: Context, stop: asyncio.Event) -> None:
     """Serve ``context`` on TCP and on the local socket until ``stop`` is set."""
     settings = context.settings
