@@ -7,7 +7,11 @@ import asyncio
 from sivo.api.app import create_app
 from sivo.api.context import Context
 from sivo.api.server import ApiServer
+from sivo.api.services import open_context
 from sivo.base import logs
+from sivo.base.clock import SystemClock
+from sivo.base.settings import Settings
+from sivo.db.connect import connect
 from sivo.node import ready
 
 _log = logs.get("api")
