@@ -31,7 +31,7 @@ class When(StrEnum):
     NOW = "now"
     CALLS = "calls"
     SEALED = "sealed"
-    NEXT_TOKEN = "next token"
+    NEXT_TOKEN = "next token"  # noqa: S105 - a moment, not a secret
     NEXT_LOGIN = "next login"
     NEXT_EVENT = "next event"
     NOW_AND_CALLS = "now / calls"

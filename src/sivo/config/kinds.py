@@ -33,6 +33,7 @@ class SecretField:
     field: str
     generate: Callable[[], str] | None = None
     host: str | None = None
+    required: bool = False
     min_length: int = 8
     max_length: int = 512
 
@@ -72,6 +73,10 @@ class ResourceKind:
     unique: tuple[Unique, ...] = ()
     references: tuple[Reference, ...] = ()
     check: Check | None = None
+    #: Run ``check`` on every resource of the kind again when the tenant itself changes (its plan, say).
+    checked_with_tenant: bool = False
+    #: Fields that keep the value of their creation.
+    immutable: tuple[str, ...] = ()
     read_roles: tuple[str, ...] = _STAFF
     write_roles: tuple[str, ...] = _ADMINS
     #: Name of a secret in the vault, from resource id and body (default: ``<kind>/<id>/<field>``).

@@ -14,9 +14,7 @@ INVALID_VALUE = register("CONFIG_VALUE_INVALID", 422)
 
 #: name -> declaration; the only place where a key exists.
 KEYS: dict[str, Key] = {
-    key.name: key
-    for group in (tenant, auth, recording, transcription, ai, sf, webhooks)
-    for key in group.KEYS
+    key.name: key for group in (tenant, auth, recording, transcription, ai, sf, webhooks) for key in group.KEYS
 }
 
 

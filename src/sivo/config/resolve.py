@@ -107,9 +107,7 @@ class Resolver:
     def _resolve(self, name: str) -> Effective:
         chosen = winner(self._by_key.get(name, ()))
         if chosen is not None:
-            return Effective(
-                name, chosen.value, chosen.level, chosen.source, chosen.author, chosen.at, chosen.reason
-            )
+            return Effective(name, chosen.value, chosen.level, chosen.source, chosen.author, chosen.at, chosen.reason)
         default = KEYS[name].default
         return Effective(
             name, default.compute(self.inputs, self._lookup), Level.DEFAULT, "default", how=str(default.describe())

@@ -8,15 +8,67 @@ from typing import Any
 from sivo.base.errors import SivoError, register
 from sivo.config.key import Inputs, Level
 from sivo.config.keys.recording import RETENTION_BY_PLAN, RETENTION_CAPPED_PLANS
+from sivo.config.resolve import Resolver
 
 RULE_BROKEN = register("CONFIG_RULE_BROKEN", 422)
 
 #: Words that can be no tenant's slug: host names and paths of the platform, and names that would mislead.
 RESERVED_SLUGS = frozenset(
-    "admin api app assets auth billing cdn console dashboard demo-admin docs edge ftp health help imap internal "
-    "localhost login logout mail media metrics ns1 ns2 operator pbx platform pop postmaster public registrar root sbc "
-    "security sip smtp sivo sivocenter static status stun support superadmin system test-admin trunk turn voice webhook "
-    "webhooks webmail webrtc wss www".split()
+    [
+        "admin",
+        "api",
+        "app",
+        "assets",
+        "auth",
+        "billing",
+        "cdn",
+        "console",
+        "dashboard",
+        "docs",
+        "edge",
+        "ftp",
+        "health",
+        "help",
+        "imap",
+        "internal",
+        "localhost",
+        "login",
+        "logout",
+        "mail",
+        "media",
+        "metrics",
+        "ns1",
+        "ns2",
+        "operator",
+        "pbx",
+        "platform",
+        "pop",
+        "postmaster",
+        "public",
+        "registrar",
+        "root",
+        "sbc",
+        "security",
+        "sip",
+        "smtp",
+        "sivo",
+        "sivocenter",
+        "static",
+        "status",
+        "stun",
+        "support",
+        "superadmin",
+        "system",
+        "trunk",
+        "turn",
+        "voice",
+        "webhook",
+        "webhooks",
+        "webmail",
+        "webrtc",
+        "wss",
+        "www",
+    ]
 )
 
 
@@ -38,8 +90,9 @@ def check_retention(plan: str, days: int, where: str) -> None:
         )
 
 
-def check_effective(values: Mapping[str, Any], inputs: Inputs) -> None:
+def check_effective(effective: Resolver) -> None:
     """Rules between the effective values of one tenant; run before anything is stored."""
+    values, plan = effective.values(), effective.inputs.plan
     jwt, refresh = values["auth.jwt_ttl_sec"], values["auth.refresh_ttl_sec"]
     if refresh <= jwt:
         raise SivoError(
@@ -55,16 +108,30 @@ def check_effective(values: Mapping[str, Any], inputs: Inputs) -> None:
             where="transcription.push_to_sf",
             remedy="connect an org in Settings, Integrations, Salesforce first",
         )
+    retention = effective.effective("recording.default_retention_days")
+    if retention.level is Level.TENANT:
+        check_retention(plan, retention.value, retention.key)
 
 
-def check_set(name: str, value: Any, level: Level, role: str, inputs: Inputs) -> None:
+def check_domains(values: Mapping[str, Any], inputs: Inputs) -> None:
+    """Below the platform's own suffixes a tenant has its slug and nothing else, or it would sit on others' names."""
+    for key, suffix in (("tenant.sip_domain", inputs.sip_suffix), ("tenant.dashboard_url", inputs.app_suffix)):
+        value = values[key]
+        if (value == suffix or value.endswith(f".{suffix}")) and value != f"{inputs.slug}.{suffix}":
+            raise SivoError(
+                RULE_BROKEN,
+                f"{key} = {value}: names below {suffix} follow from tenant slugs",
+                where=key,
+                remedy=f"unset it to get {inputs.slug}.{suffix}, or use a domain of your own",
+            )
+
+
+def check_set(name: str, value: Any, level: Level, role: str) -> None:
     """Rules of one value at one level, for an author of ``role``."""
     if name == "tenant.slug":
         check_slug(value)
     if level is not Level.TENANT:
         return
-    if name == "recording.default_retention_days":
-        check_retention(inputs.plan, value, name)
     if name == "auth.mfa_required_roles" and "superadmin" not in value and role != "superadmin":
         raise SivoError(
             RULE_BROKEN,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sivo.config.canonical import canonical
+from sivo.audit.canonical import canonical
 from sivo.config.resolve import Effective
 
 Read = tuple[str, Any, str]
@@ -80,7 +80,9 @@ class Reader:
 
     def language(self) -> str:
         """The spoken language of the call; recorded as ``call.language``."""
-        self._reads.setdefault("call.language", ("call.language", self.snapshot.language, self.snapshot.language_source))
+        self._reads.setdefault(
+            "call.language", ("call.language", self.snapshot.language, self.snapshot.language_source)
+        )
         return self.snapshot.language
 
     def reads(self) -> list[Read]:

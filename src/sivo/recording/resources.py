@@ -38,5 +38,6 @@ RECORDING_POLICY = register_kind(
         unique=(Unique("recording_policy.scope", ("scope", "scope_id")),),
         references=(SCOPE_REFERENCE,),
         check=_check,
+        checked_with_tenant=True,
     )
 )

@@ -11,7 +11,9 @@ from sivo.config.voices import default_voice
 #: Language of the call a value is resolved for; outside a call the tenant's locale stands in.
 CALL_LANGUAGE = "call.language"
 
-PROVIDER = Text(max_length=64, pattern=r"[a-z0-9][a-z0-9_.-]*", rule="lower-case letters, digits, dot, dash, underscore")
+PROVIDER = Text(
+    max_length=64, pattern=r"[a-z0-9][a-z0-9_.-]*", rule="lower-case letters, digits, dot, dash, underscore"
+)
 MODEL = Text(max_length=128)
 
 

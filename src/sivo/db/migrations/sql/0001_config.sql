@@ -147,16 +147,6 @@ create table config_snapshot (
 select sivo_tenant_table('config_snapshot');
 revoke update on config_snapshot from sivo_tenant, sivo_platform;
 
--- Private half sealed under the platform key of the vault.
-create table ledger_key (
-    key_id         text        primary key,
-    public_key     bytea       not null,
-    private_sealed bytea       not null,
-    created_at     timestamptz not null
-);
-select sivo_platform_table('ledger_key');
-revoke update, delete on ledger_key from sivo_platform;
-
 create function guard_config_value() returns trigger
 language plpgsql set search_path = public as $$
 declare

@@ -1,0 +1,70 @@
+"""Checkpoints: the last known head of every chain in a small file outside the database.
+
+A ledger whose tail was cut off is in order by itself; only something that the database cannot reach can tell. One
+file a chain, replaced atomically; a lost write leaves an older checkpoint, which is still a true one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Head of one chain as it was committed. Hash and signature in hex."""
+
+    chain: str
+    seq: int
+    hash: str
+    key_id: str
+    signature: str
+
+
+class Checkpoints:
+    """A folder of checkpoints (mode 0700), shared by the processes of a node."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Remember ``checkpoint`` unless a later one is there already. Blocking; a few hundred microseconds."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._path(checkpoint.chain)
+        with self._locked():
+            known = _read(path)
+            if known is not None and known.seq >= checkpoint.seq:
+                return
+            temporary = path.with_suffix(".new")
+            temporary.write_text(json.dumps(asdict(checkpoint), sort_keys=True), encoding="utf-8")
+            os.replace(temporary, path)
+
+    def read(self, chain: UUID) -> Checkpoint | None:
+        """The checkpoint of one chain, None when there is none."""
+        return _read(self._path(str(chain)))
+
+    def chains(self) -> list[UUID]:
+        """Every chain that has a checkpoint."""
+        return sorted(UUID(path.stem) for path in self._folder.glob("*.json"))
+
+    def _path(self, chain: str) -> Path:
+        return self._folder / f"{UUID(chain)}.json"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _read(path: Path) -> Checkpoint | None:
+    try:
+        return Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,122 @@
+"""The ledger in the database: appending to a chain, reading it, and the lock that keeps its entries in a row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sivo.audit.chain import GENESIS, ChangeRecord, Link, Signer, link
+from sivo.audit.checkpoints import Checkpoint
+from sivo.db.scopes import Connection
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a chain ends."""
+
+    seq: int
+    hash: bytes
+
+
+async def lock_head(connection: Connection, chain: UUID) -> Head:
+    """The end of the chain; other writers of this chain wait until our transaction ends."""
+    await connection.execute(
+        "insert into ledger_head (tenant_id, seq, hash) values ($1, 0, $2) on conflict do nothing", chain, GENESIS
+    )
+    row = await connection.fetchrow("select seq, hash from ledger_head where tenant_id = $1 for update", chain)
+    assert row is not None
+    return Head(row["seq"], row["hash"])
+
+
+async def append(
+    connection: Connection,
+    chain: UUID,
+    head: Head,
+    at: datetime,
+    author: str,
+    role: str,
+    reason: str,
+    changes: Sequence[ChangeRecord],
+    signer: Signer,
+) -> Link:
+    """Write the next entry and move the head to it."""
+    made = link(chain, head.seq + 1, head.hash, at, author, role, reason, changes, signer)
+    await connection.execute(
+        "insert into ledger_entry (tenant_id, seq, at, canonical, prev, hash, signature, key_id)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        chain,
+        made.seq,
+        made.at,
+        made.canonical,
+        made.prev,
+        made.hash,
+        made.signature,
+        made.key_id,
+    )
+    await connection.execute(
+        "update ledger_head set seq = $2, hash = $3 where tenant_id = $1", chain, made.seq, made.hash
+    )
+    return made
+
+
+def checkpoint_of(made: Link) -> Checkpoint:
+    """What goes outside the database."""
+    return Checkpoint(str(made.chain), made.seq, made.hash.hex(), made.key_id, made.signature.hex())
+
+
+async def links(connection: Connection, chain: UUID) -> AsyncIterator[Link]:
+    """Every entry of a chain from the first."""
+    after = -1
+    while True:
+        rows = await connection.fetch(
+            "select tenant_id, seq, at, canonical, prev, hash, signature, key_id from ledger_entry"
+            " where tenant_id = $1 and seq > $2 order by seq limit $3",
+            chain,
+            after,
+            _PAGE,
+        )
+        for row in rows:
+            yield Link(*row)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1]["seq"]
+
+
+async def history(
+    connection: Connection, chain: UUID, *, target: str | None = None, before: int | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """Entries from the newest, older than number ``before``; with ``target`` only those that changed it.
+
+    ``target`` may end in ``%`` (for example ``key/%``).
+    """
+    rows = await connection.fetch(
+        "select e.seq, e.at, e.canonical, e.hash, e.key_id from ledger_entry e where e.tenant_id = $1"
+        " and ($2::bigint is null or e.seq < $2)"
+        " and ($3::text is null or exists (select 1 from ledger_change c where c.tenant_id = e.tenant_id"
+        " and c.seq = e.seq and c.target like $3)) order by e.seq desc limit $4",
+        chain,
+        before,
+        target,
+        limit,
+    )
+    found = []
+    for row in rows:
+        document = json.loads(row["canonical"])
+        found.append(
+            {
+                "version": row["seq"],
+                "at": document["at"],
+                "author": document["author"],
+                "role": document["role"],
+                "reason": document["reason"],
+                "hash": row["hash"].hex(),
+                "changes": document["changes"],
+            }
+        )
+    return found

@@ -1,0 +1,106 @@
+"""What a change-set is made of, and what comes back: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sivo.audit.chain import ChangeRecord
+from sivo.config.key import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who changes something: ``user:<uuid>``, ``local:<uid>``, and the role they act in."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A level and, where it needs one, its target: plan name, org id, id of a webhook endpoint."""
+
+    level: Level = Level.TENANT
+    target: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level}:{self.target}" if self.target else str(self.level)
+
+
+TENANT_SCOPE = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class SetKey:
+    """Set a key at a scope; ``locked`` forbids more specific levels to override it."""
+
+    key: str
+    value: Any = field(repr=False)
+    scope: Scope = TENANT_SCOPE
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnsetKey:
+    """Remove the override of a key at a scope; setting the default is something else."""
+
+    key: str
+    scope: Scope = TENANT_SCOPE
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make a resource; secret fields stand in the body and end in the vault."""
+
+    kind: str
+    body: Mapping[str, Any] = field(repr=False)
+    id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Change a resource by a JSON merge patch (RFC 7396); ``if_version`` is what the author has seen."""
+
+    kind: str
+    id: UUID
+    patch: Mapping[str, Any] = field(repr=False)
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a resource and its secrets."""
+
+    kind: str
+    id: UUID
+    if_version: int | None = None
+
+
+Change = SetKey | UnsetKey | Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change-set as it was committed. ``changed`` is False when everything already was as asked for.
+
+    ``ids`` holds the ids of created resources in the order of their changes, ``generated`` secrets that were made for
+    them (target -> field -> value), to be shown once.
+    """
+
+    tenant_id: UUID
+    seq: int
+    at: datetime
+    author: str
+    reason: str
+    changes: tuple[ChangeRecord, ...] = ()
+    ids: tuple[UUID, ...] = ()
+    generated: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written."""
+        return bool(self.changes)
