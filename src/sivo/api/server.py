@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sivo.base.errors import SivoError
 from sivo.identity.authentication import PEER_UID
 
 _UCRED = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
@@ -44,13 +45,37 @@ def bind_local(path: Path) -> socket.socket:
     previous = os.umask(0o177)
     try:
         listener.bind(str(path))
+    except OSError as error:
+        raise SivoError(
+            "UNAVAILABLE",
+            f"cannot open the local socket {path}: {error}",
+            where="SIVO_HOME",
+            remedy="a path of more than 100 characters is too long for a Unix socket",
+        ) from error
     finally:
         os.umask(previous)
     return listener
 
 
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """A bound TCP socket. Raises UNAVAILABLE naming address and setting when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SivoError(
+            "UNAVAILABLE",
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            where="SIVO_HTTP_HOST, SIVO_HTTP_PORT",
+            remedy="choose another port, or end what uses this one",
+        ) from error
+
+
 class ApiServer(uvicorn.Server):
-    """A uvicorn server that also listens on a Unix socket and leaves signals to the role that runs it."""
+    """A uvicorn server that also listens on a Unix socket and leaves signals to the role that runs it.
+
+    Binds both doors when it is made; raises UNAVAILABLE when the TCP address cannot be had.
+    """
 
     def __init__(self, app: FastAPI, host: str, port: int, local_socket: Path) -> None:
         config = uvicorn.Config(
@@ -67,7 +92,8 @@ class ApiServer(uvicorn.Server):
             timeout_graceful_shutdown=5,
         )
         super().__init__(config)
-        self._local_socket = local_socket
+        self._tcp = bind_tcp(host, port)
+        self._local = bind_local(local_socket)
         #: Set when both doors are open.
         self.opened = asyncio.Event()
 
@@ -76,11 +102,10 @@ class ApiServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open both doors; TCP first, so that a taken port leaves no socket file behind."""
-        await super().startup(sockets)
-        listener = bind_local(self._local_socket)
-        server = await asyncio.get_running_loop().create_unix_server(self._local_protocol, sock=listener)
-        self.servers.append(server)
+        """Open both doors."""
+        await super().startup([self._tcp])
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_unix_server(self._local_protocol, sock=self._local))
         self.opened.set()
 
     def _local_protocol(self) -> LocalProtocol:

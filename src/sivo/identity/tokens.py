@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from joserfc import jwt
@@ -16,7 +16,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError
 from sivo.identity.access import Role
-from sivo.identity.signing_keys import ALGORITHM, SigningKeys
+from sivo.identity.signing_keys import ALGORITHM, SigningKey
 
 AUDIENCE = "sivo-api"
 ACCESS = "access"
@@ -47,10 +47,18 @@ class Subject:
     session_id: UUID
 
 
+class KeySource(Protocol):
+    """Where signing keys come from: :class:`sivo.identity.signing_keys.SigningKeys`."""
+
+    def current(self) -> SigningKey: ...
+
+    async def find(self, kid: str) -> SigningKey | None: ...
+
+
 class Tokens:
     """Issues and verifies the access tokens of one installation."""
 
-    def __init__(self, keys: SigningKeys, clock: Clock, issuer: str) -> None:
+    def __init__(self, keys: KeySource, clock: Clock, issuer: str) -> None:
         self._keys = keys
         self._clock = clock
         self._issuer = issuer
