@@ -50,7 +50,8 @@ class _Cipher:
         self._aad = header + aad
 
     def _nonce(self, number: int, last: bool) -> bytes:
-        return self._prefix + number.to_bytes(4, "big") + bytes([last])
+        nonce: bytes = self._prefix + number.to_bytes(4, "big") + bytes([last])
+        return nonce
 
     def seal(self, number: int, last: bool, plaintext: bytes) -> bytes:
         return self._cipher.encrypt(self._nonce(number, last), plaintext, self._aad)
@@ -130,7 +131,7 @@ def plaintext_size(stored_size: int) -> int:
 def read_range(
     key: bytes, aad: bytes, stored_size: int, read_at: Callable[[int, int], bytes], start: int, length: int
 ) -> bytes:
-    """``length`` bytes of plaintext from ``start``, cut at the end; whole chunks come through ``read_at(offset, n)``."""
+    """``length`` bytes of plaintext from ``start``, cut at the end; whole chunks come from ``read_at(offset, n)``."""
     total = plaintext_size(stored_size)
     end = min(start + length, total)
     if start >= end:
