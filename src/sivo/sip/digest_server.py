@@ -90,13 +90,10 @@ class DigestServer:
     # --- verify ---------------------------------------------------------------------------------------------------
 
     def verify(self, request: Request, realm: str, ha1_of: Ha1Of, now: float, *, proxy: bool = False) -> Verdict:
-        """Check the credentials for ``realm`` in ``request``. Unknown accounts take the same path as wrong passwords."""
-        try:
-            credentials = self._find(request, realm, proxy)
-        except SipParseError:
-            return Verdict(False, None, False, "malformed")
-        if credentials is None:
-            return Verdict(False, None, False, "missing")
+        """Check the credentials for ``realm`` in ``request``. Unknown accounts cost the same as wrong passwords."""
+        credentials = self._find(request, realm, proxy)
+        if isinstance(credentials, str):
+            return Verdict(False, None, False, credentials)
         refused = self._check(credentials, request, ha1_of)
         if refused is not None:
             return Verdict(False, credentials.username, False, refused)
@@ -109,12 +106,18 @@ class DigestServer:
         return Verdict(True, credentials.username, False, "ok")
 
     @staticmethod
-    def _find(request: Request, realm: str, proxy: bool) -> Credentials | None:
+    def _find(request: Request, realm: str, proxy: bool) -> Credentials | str:
+        """The credentials for ``realm``, or why there are none."""
+        reason = "missing"
         for value in request.headers.all("Proxy-Authorization" if proxy else "Authorization"):
-            credentials = Credentials.parse(value)
+            try:
+                credentials = Credentials.parse(value)
+            except SipParseError:
+                reason = "malformed"
+                continue
             if credentials.realm.lower() == realm.lower():
                 return credentials
-        return None
+        return reason
 
     def _check(self, credentials: Credentials, request: Request, ha1_of: Ha1Of) -> str | None:
         """The reason to refuse, or None: form, algorithm, URI, and the digest itself."""
@@ -141,8 +144,10 @@ class DigestServer:
         """The time of a nonce of ours in ms, or None if it is not ours."""
         try:
             raw = base64.urlsafe_b64decode(nonce.encode("ascii"))
-        except (ValueError, UnicodeEncodeError):
+        except ValueError:
             return None
+        if base64.urlsafe_b64encode(raw).decode() != nonce:
+            return None  # the decoder skips foreign characters: one nonce, one spelling
         head, mac = raw[: _STAMP + _SALT], raw[_STAMP + _SALT :]
         if len(mac) != _MAC or not hmac.compare_digest(mac, self._mac(head, realm)):
             return None
