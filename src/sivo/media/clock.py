@@ -8,6 +8,8 @@ says how many it skipped, because a burst of old frames would only be thrown awa
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 
 TICK_S = 0.020
@@ -86,7 +88,7 @@ class Ticker:
     def __init__(self, tick: Callable[[int, float], None], now: Callable[[], float] | None = None) -> None:
         self._tick = tick
         self._loop = asyncio.get_running_loop()
-        self._now = now or self._loop.time
+        self._now = now or time.monotonic
         self._schedule = TickSchedule(self._now() + TICK_S)
         self._handle: asyncio.TimerHandle | None = None
         self.lateness = Lateness()
@@ -108,6 +110,9 @@ class Ticker:
 
     def _arm(self) -> None:
         delay = max(self._schedule.due() - self._now(), 0.0)
+        # The loop's timers count whole milliseconds: rounded up, a tick is late by less than one instead of being
+        # asked for twice.
+        delay = math.ceil(delay * 1000) / 1000
         self._handle = self._loop.call_later(delay, self._run)
 
     def _run(self) -> None:
@@ -116,6 +121,6 @@ class Ticker:
         number = self._schedule.take(now)
         self._arm()
         if number is None:
-            return  # the loop's timer has coarser steps than our clock and fired early
+            return  # fired early: the loop's own idea of now is cached
         self.lateness.add(late_ms)
         self._tick(number, late_ms)

@@ -134,7 +134,11 @@ class MediaProcess:
 
     def stop_conversation(self, session: Session, reason: str) -> None:
         """End the agent's part at once; what it still has to close is awaited in the background."""
-        conversation = session.stop_conversation(reason)
+        try:
+            conversation = session.stop_conversation(reason)
+        except Exception as error:
+            log.error("a conversation failed to stop", call=session.call, error=repr(error))
+            return
         if conversation is not None:
             self._spawn(self._closed(session, conversation))
 
@@ -190,13 +194,26 @@ class MediaProcess:
         self._tick_number, self._tick_due = number, due
         sessions = list(self.sessions.values())
         for session in sessions:
-            session.send(number, due, self._send)
+            try:
+                session.send(number, due, self._send)
+            except Exception as error:
+                self._broken(session, error)
         self._converse(sessions)
         for session in sessions:
-            session.rest(number, now)
+            try:
+                session.rest(number, now)
+            except Exception as error:
+                self._broken(session, error)
         self._judge_lateness(sessions, late_ms)
         if number % LOAD_NOTE_TICKS == 0:
             self._emit(Note(session="", kind="load", data=self.load()))
+
+    @staticmethod
+    def _broken(session: Session, error: Exception) -> None:
+        """One session's error is its own: the others get their tick."""
+        if not session.broken:
+            session.broken = True
+            log.error("a session failed in the tick", call=session.call, error=repr(error), exc_info=error)
 
     def _send(self, leg: Leg, data: bytes, destination: Address) -> bool:
         return self._sockets[leg].send(data, destination)

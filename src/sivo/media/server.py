@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -31,8 +32,8 @@ class _Line(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        # uvloop's transports have the methods but not the base class.
+        self._transport = cast(asyncio.WriteTransport, transport)
         self._server.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -46,6 +46,7 @@ class Host:
         self.conversation: Conversation | None = None
         self.reports: list[SentFrame] = []
         self.spoken: bytes | None = None  # PCMU sent in the current tick
+        self.digits: list[str] = []  # for the conversation's next turn in the tick
         self.ended = False
 
     def next_frame(self, payload_type: int) -> bytes:
@@ -80,10 +81,12 @@ class Session:
         self.writer = writer
         self.capture = Capture(writer)
         self.closed = False
+        self.broken = False  # a tick step failed; told once
         self._now = now
         self._wall_ms = wall_ms
         self._emit = emit
         self._seq = 0
+        self._written = 0
         self._unacknowledged: deque[Fact] = deque()
         self._slow_second: dict[str, int] = {}
 
@@ -97,9 +100,13 @@ class Session:
         fact = Fact(session=self.id, seq=self._seq, at=self._wall_ms(), body=body)
         self._unacknowledged.append(fact)
         # A failing disk must not silence the call as well: the fact is sent in any case, `journal_failed` tells.
-        self.writer.fact(fact, lambda _ok: self._emit(fact))
+        self.writer.fact(fact, lambda _ok: self._written_out(fact))
         if isinstance(body, ConversationEnded) and self.host is not None:
             self.host.ended = True
+
+    def _written_out(self, fact: Fact) -> None:
+        self._written = fact.seq
+        self._emit(fact)
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
         """Send something of the moment."""
@@ -116,8 +123,8 @@ class Session:
 
     @property
     def unacknowledged(self) -> list[Fact]:
-        """Facts to be sent again to a new ``call``."""
-        return list(self._unacknowledged)
+        """Facts to be sent again to a new ``call``; those still on their way into the journal come by themselves."""
+        return [fact for fact in self._unacknowledged if fact.seq <= self._written]
 
     def clock_ms(self) -> int:
         """Milliseconds on the capture clock."""
@@ -195,6 +202,9 @@ class Session:
         if host is None or host.conversation is None or host.ended:
             return
         now_ms = self.capture.now_ms + codec.FRAME_MS
+        digits, host.digits = host.digits, []
+        for digit in digits:
+            host.conversation.on_digit(digit)
         for report in host.reports:
             host.conversation.on_sent(now_ms, report)
         if host.spoken is None and all(report.duration_ms == 0 for report in host.reports):
@@ -223,9 +233,8 @@ class Session:
                 )
                 if self.bridge is not None:
                     self.bridge.relay(leg, press.digit)
-                host = self.host
-                if host is not None and host.leg is leg and host.conversation is not None and not host.ended:
-                    host.conversation.on_digit(press.digit)
+                if self.host is not None and self.host.leg is leg:
+                    self.host.digits.append(press.digit)
 
     def _channels(self) -> tuple[bytes | None, bytes | None]:
         heard: list[bytes | None] = [None, None]
@@ -242,12 +251,17 @@ class Session:
 
     def stop_conversation(self, reason: str) -> Conversation | None:
         """End the agent's part; its last facts are journaled. Returns the conversation to be waited for."""
-        host, self.host = self.host, None
+        host = self.host
         if host is None:
             return None
-        if host.conversation is not None:
-            host.conversation.stop(reason)
-        host.slot.close()
+        try:
+            if host.conversation is not None:
+                host.conversation.stop(reason)
+        finally:
+            if not host.ended:  # it broke before it could say so, and `call` must not wait for ever
+                self.fact(ConversationEnded(reason=reason, turns=0, at_ms=self.clock_ms()))
+            self.host = None
+            host.slot.close()
         return host.conversation
 
     def drop_leg(self, leg: Leg) -> None:
