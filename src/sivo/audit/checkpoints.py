@@ -15,6 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import UUID
 
+from sivo.base import logs
+
+_log = logs.get("audit")
+
+
+class DamagedCheckpointError(Exception):
+    """A checkpoint file that nobody of ours wrote like that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -34,11 +42,18 @@ class Checkpoints:
         self._folder = folder
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Remember ``checkpoint`` unless a later one is there already. Blocking; a few hundred microseconds."""
+        """Remember ``checkpoint`` unless a later one is there. Blocking, well below a millisecond.
+
+        A damaged file stays as it is, for :func:`sivo.audit.verify.verify` to report.
+        """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._path(checkpoint.chain)
         with self._locked():
-            known = _read(path)
+            try:
+                known = _read(path)
+            except DamagedCheckpointError:
+                _log.error("checkpoint_damaged", chain=checkpoint.chain)
+                return
             if known is not None and known.seq >= checkpoint.seq:
                 return
             temporary = path.with_suffix(".new")
@@ -46,7 +61,7 @@ class Checkpoints:
             os.replace(temporary, path)
 
     def read(self, chain: UUID) -> Checkpoint | None:
-        """The checkpoint of one chain, None when there is none."""
+        """The checkpoint of one chain, None when there is none. Raises :class:`DamagedCheckpointError`."""
         return _read(self._path(str(chain)))
 
     def chains(self) -> list[UUID]:
@@ -65,6 +80,12 @@ class Checkpoints:
 
 def _read(path: Path) -> Checkpoint | None:
     try:
-        return Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    try:
+        found = Checkpoint(**json.loads(text))
+        bytes.fromhex(found.hash), bytes.fromhex(found.signature)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedCheckpointError("the checkpoint file outside the database is damaged") from error
+    return found

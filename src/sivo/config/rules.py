@@ -14,61 +14,12 @@ RULE_BROKEN = register("CONFIG_RULE_BROKEN", 422)
 
 #: Words that can be no tenant's slug: host names and paths of the platform, and names that would mislead.
 RESERVED_SLUGS = frozenset(
-    [
-        "admin",
-        "api",
-        "app",
-        "assets",
-        "auth",
-        "billing",
-        "cdn",
-        "console",
-        "dashboard",
-        "docs",
-        "edge",
-        "ftp",
-        "health",
-        "help",
-        "imap",
-        "internal",
-        "localhost",
-        "login",
-        "logout",
-        "mail",
-        "media",
-        "metrics",
-        "ns1",
-        "ns2",
-        "operator",
-        "pbx",
-        "platform",
-        "pop",
-        "postmaster",
-        "public",
-        "registrar",
-        "root",
-        "sbc",
-        "security",
-        "sip",
-        "smtp",
-        "sivo",
-        "sivocenter",
-        "static",
-        "status",
-        "stun",
-        "support",
-        "superadmin",
-        "system",
-        "trunk",
-        "turn",
-        "voice",
-        "webhook",
-        "webhooks",
-        "webmail",
-        "webrtc",
-        "wss",
-        "www",
-    ]
+    """
+    admin api app assets auth billing cdn console dashboard docs edge ftp health help imap internal localhost login
+    logout mail media metrics ns1 ns2 operator pbx platform pop postmaster public registrar root sbc security sip
+    smtp sivo sivocenter static status stun support superadmin system trunk turn voice webhook webhooks webmail
+    webrtc wss www
+    """.split()  # noqa: SIM905
 )
 
 

@@ -139,3 +139,19 @@ async def resources_by_id(connection: Connection, tenant_id: UUID, ids: Iterable
         list(ids),
     )
     return {row["id"]: Resource(**row) for row in rows}
+
+
+async def ledger_targets(connection: Connection, tenant_id: UUID) -> dict[str, Any]:
+    """What the tables of one tenant hold now, named and shaped as the ledger writes it."""
+    found: dict[str, Any] = {}
+    rows = await connection.fetch(
+        "select scope, target, key, value, locked from config_value where tenant_id = $1", tenant_id
+    )
+    for row in rows:
+        found[f"key/{row['scope']}/{row['target']}/{row['key']}"] = {"value": row["value"], "locked": row["locked"]}
+    for one in await resources(connection, tenant_id):
+        found[f"{one.kind}/{one.id}"] = one.record()
+    tenant = await tenant_row(connection, tenant_id)
+    if tenant is not None and tenant_id != PLATFORM_ID:
+        found[f"tenant/{tenant_id}"] = {"body": tenant.body(), "secrets": {}}
+    return found

@@ -1,0 +1,34 @@
+"""Making a tenant: a change-set like any other, the first of its chain."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from sivo.base.ids import uuid7
+from sivo.config.change import Author, Create
+from sivo.config.resources import Resources
+from sivo.config.state import TenantRow
+
+
+class HasResources(Protocol):
+    """What is needed of the API's context."""
+
+    @property
+    def resources(self) -> Resources: ...
+
+
+async def create_tenant(
+    context: HasResources,
+    slug: str | None,
+    name: str,
+    plan: str,
+    author: Author,
+    reason: str = "",
+    status: str = "active",
+) -> TenantRow:
+    """A new tenant; without a slug one is generated from the name. ALREADY_EXISTS when slug or domain is taken."""
+    body: dict[str, Any] = {"name": name, "plan": plan, "slug": slug}
+    tenant_id: UUID = uuid7()
+    await context.resources.apply(tenant_id, author, reason, [Create("tenant", body)])
+    return await context.resources.tenant(tenant_id)
