@@ -11,6 +11,7 @@ from sivo.api.context import Context
 from sivo.api.limits import BodyLimit, SecurityHeaders
 from sivo.identity import routes as identity_routes
 from sivo.recording import routes as recording_routes
+from sivo.webhooks import routes as webhook_routes
 
 
 def create_app(context: Context) -> FastAPI:
@@ -25,4 +26,5 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(identity_routes.make_router(context.identity))
     app.include_router(secrets.make_router(context))
     app.include_router(recording_routes.make_router(context))
+    app.include_router(webhook_routes.make_router(context))
     return app

@@ -2,7 +2,7 @@
 -- Users themselves are resources (kind "user"); only what must never be read with them stands here.
 
 create table credential (
-    user_id       uuid primary key,
+    user_id       uuid primary key references resource (id) on delete cascade,
     tenant_id     uuid not null references tenant (id) on delete cascade,
     password_hash text not null,            -- argon2id in PHC string format
     changed_at    timestamptz not null,
@@ -14,7 +14,7 @@ create index credential_tenant on credential (tenant_id);
 create table session (
     id          uuid primary key,           -- claim sid
     tenant_id   uuid not null references tenant (id) on delete cascade,
-    user_id     uuid not null,
+    user_id     uuid not null references resource (id) on delete cascade,
     created_at  timestamptz not null,
     expires_at  timestamptz not null,       -- exp of the access token
     revoked_at  timestamptz
