@@ -51,15 +51,13 @@ class Branch(Leg):
     def invite(self, from_: NameAddr, to: NameAddr, port: int) -> Request:
         """The INVITE with our offer."""
         self.port = port
-        request = new_request(
-            "INVITE", self.destination.uri, from_=from_, to=to, headers=self.our_headers
-        )
+        request = new_request("INVITE", self.destination.uri, from_=from_, to=to, headers=self.our_headers)
         request.set_body(self.session.offer(port), SDP_TYPE)
         return request
 
 
 class CalleeFork:
-    """All phones of one callee. ``post`` gets what happened; ``learn`` each branch whose dialog can receive requests."""
+    """All phones of one callee. ``post`` gets what happened, ``learn`` each branch that can receive requests."""
 
     def __init__(self, sip: SipUdp, post: Callable[[Input], None], learn: Callable[[Branch], None]) -> None:
         self._sip = sip

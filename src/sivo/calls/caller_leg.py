@@ -6,15 +6,17 @@ from sivo.calls import causes
 from sivo.calls.causes import Cause
 from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
 from sivo.sip.dialog import Dialog
+from sivo.sip.errors import NotAcceptable
 from sivo.sip.message import Request
 from sivo.sip.offer_answer import AudioStream, audio_of
 from sivo.sip.peer import Peer
+from sivo.sip.sdp import SessionDescription
 from sivo.sip.transactions import ServerTransaction
 from sivo.sip.udp import SipUdp
 
 
 class CallerLeg(Leg):
-    """INVITE received, until the BYE. Raises SipParseError or NotAcceptable for an offer that we cannot take."""
+    """INVITE received, until the BYE. Raises SipParseError for an offer that cannot be read."""
 
     def __init__(self, sip: SipUdp, txn: ServerTransaction, source: Peer) -> None:
         super().__init__(sip, source)
@@ -24,8 +26,8 @@ class CallerLeg(Leg):
         self._bye_cause: Cause | None = None
         #: None for an INVITE without SDP: then we offer in the 200.
         self.offer = sdp_of(self.invite.body, self.invite.content_type)
-        if self.offer is not None:
-            audio_of(self.offer)
+        #: False when there is an offer without audio for us (answer 488).
+        self.acceptable = self.offer is None or _has_audio(self.offer)
 
     def ring(self) -> None:
         """180."""
@@ -76,3 +78,11 @@ class CallerLeg(Leg):
         self.acked = True
         if self._bye_cause is not None:
             self.send_bye(self._bye_cause)
+
+
+def _has_audio(offer: SessionDescription) -> bool:
+    try:
+        audio_of(offer)
+    except NotAcceptable:
+        return False
+    return True

@@ -54,9 +54,7 @@ class Leg:
         elif request.method == "INVITE":
             body = self.session.offer(self.port)
             self._answer_due = True
-        ok = txn.response(
-            200, headers=self.our_headers, body=body, content_type=SDP_TYPE if body else None
-        )
+        ok = txn.response(200, headers=self.our_headers, body=body, content_type=SDP_TYPE if body else "")
         self.sip.respond(txn, ok)
         return stream
 

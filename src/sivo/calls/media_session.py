@@ -19,6 +19,8 @@ CALLER = "caller"
 CALLEE = "callee"
 #: Recording channel of each leg: left the caller, right who answers.
 CHANNELS = {CALLER: 0, CALLEE: 1}
+#: Vault purpose under which the key of a journal is sealed; the recording pipeline opens it by the same name.
+JOURNAL_PURPOSE = "journal"
 #: Seconds to wait for the end record of a session.
 CLOSE_SECONDS = 2.0
 
@@ -67,9 +69,7 @@ class MediaSession:
 
     async def add_leg(self, leg: str, host: str) -> int:
         """Allocate an RTP port on ``host``; raises SivoError."""
-        result = await self.link.command(
-            wire.AddLeg, session=self.id, leg=leg, channel=CHANNELS[leg], host=host
-        )
+        result = await self.link.command(wire.AddLeg, session=self.id, leg=leg, channel=CHANNELS[leg], host=host)
         self.legs.add(leg)
         return int(result["port"])
 

@@ -1,4 +1,4 @@
-"""From what happens to one call to the rows and events that tell of it; all of it goes through the write-behind queue."""
+"""From what happens to one call to the rows and events that tell of it, all of it through the write-behind queue."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sivo.base.ids import uuid7
 from sivo.calls import events, facts, store
 from sivo.calls.records import Recorder, Write
 from sivo.calls.store import CallRow, DecisionRow, EndRow, LegRow, MessageRow
+from sivo.config.snapshot import Snapshot
 from sivo.db.scopes import Connection
 from sivo.events import outbox
 from sivo.media.protocol import Fact
@@ -34,11 +35,12 @@ class CallWriter:
         self.row = row
         self.answered_at: datetime | None = None
 
-    def created(self, route: RouteDecision) -> None:
-        """The call exists: its row, the route decision, ``call.created``."""
+    def created(self, route: RouteDecision, snapshot: Snapshot) -> None:
+        """The call exists: its row, the pinned configuration, the route decision, ``call.created``."""
         row = self.row
 
         async def apply(conn: Connection) -> None:
+            await store.keep_snapshot(conn, snapshot)
             if await store.insert_call(conn, row):
                 await outbox.put(conn, row.tenant_id, events.CREATED, events.created(row))
 
@@ -111,9 +113,7 @@ class CallWriter:
         """A fact of the media session; ``after`` runs when it is committed."""
         self._put(lambda conn: facts.commit(conn, context, fact), after)
 
-    def _decision(
-        self, kind: str, phase: str, outcome: str, rule: str, reason: str, details: dict[str, Any]
-    ) -> None:
+    def _decision(self, kind: str, phase: str, outcome: str, rule: str, reason: str, details: dict[str, Any]) -> None:
         row = DecisionRow(uuid7(), self._clock.now(), kind, phase, outcome, rule, reason, details)
         self._put(lambda conn: store.insert_decision(conn, self.row.tenant_id, self.row.id, row))
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sivo.routing import numbers
 
 if TYPE_CHECKING:
+    from sivo.config.policies import Policy
     from sivo.config.snapshot import Snapshot
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -84,12 +85,20 @@ class Did:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An AI agent as its resource describes it; ``snapshot`` is the configuration that a call to it pins."""
+    """An AI agent as its resource describes it."""
 
     id: UUID
     tenant_id: UUID
     name: str
     body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """A provider's API key; ``host`` is the host that it was entered for, and the only one that may see it."""
+
+    value: str = field(repr=False)
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,17 @@ class TenantPicture:
     trunks: tuple[Trunk, ...] = ()
     dids: tuple[Did, ...] = ()
     agents: tuple[Agent, ...] = ()
-    recording_policies: tuple[Mapping[str, Any], ...] = ()
-    transcription_policies: tuple[Mapping[str, Any], ...] = ()
+    recording_policies: tuple[Policy, ...] = ()
+    transcription_policies: tuple[Policy, ...] = ()
     #: Pinned configuration by (DID, agent); (None, None) is the tenant's own.
     snapshots: Mapping[tuple[UUID | None, UUID | None], Snapshot] = field(default_factory=dict)
-    #: Provider keys by vault name.
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Provider keys by stage: ``stt``, ``llm``, ``tts``.
+    keys: Mapping[str, ProviderKey] = field(default_factory=dict, repr=False)
+
+    def snapshot(self, did: Did | None, agent: Agent | None) -> Snapshot:
+        """The configuration that a call through ``did`` to ``agent`` pins; the tenant's own where there is no other."""
+        key = (did.id if did else None, agent.id if agent else None)
+        return self.snapshots.get(key) or self.snapshots[None, None]
 
 
 class Directory:
@@ -194,13 +208,12 @@ class Directory:
     def did_on_trunks(self, trunks: Iterable[Trunk], user: str) -> tuple[Did, Trunk] | None:
         """The DID that ``user`` names, owned by one of ``trunks``, with that trunk.
 
-        A DID that is bound to a trunk is only found on it; one that is bound to none is found on every trunk of its
-        tenant.
+        A DID is only found on the trunk that it is bound to; one that is bound to none is reached from inside alone.
         """
         for trunk in trunks:
             for number in numbers.e164_candidates(user, trunk.country):
                 for did in self._dids.get(number, ()):
-                    if did.tenant_id == trunk.tenant_id and did.trunk_id in (None, trunk.id):
+                    if did.tenant_id == trunk.tenant_id and did.trunk_id == trunk.id:
                         return did, trunk
         return None
 

@@ -1,0 +1,189 @@
+"""Hands every SIP message to its call, and makes calls out of new INVITEs.
+
+This is the transaction user of the SIP transport. It decides nothing about a call: the gate says who speaks, routing
+who answers, the call's machine what happens.
+"""
+
+from __future__ import annotations
+
+from sivo.base import logs
+from sivo.base.errors import SivoError
+from sivo.calls import inputs as ev
+from sivo.calls.call import Call
+from sivo.calls.exchange import Exchange
+from sivo.calls.gate import Authenticated, Challenge, Gate
+from sivo.calls.legs import ALLOW, Leg
+from sivo.calls.media_session import CALLEE, CALLER
+from sivo.calls.registering import Registering
+from sivo.calls.services import Services
+from sivo.calls.setup import Setup
+from sivo.routing import sources
+from sivo.sip.dialog import dialog_id_of
+from sivo.sip.errors import NotAcceptable, OutOfOrder, SipParseError
+from sivo.sip.message import Request, Response
+from sivo.sip.peer import Peer
+from sivo.sip.transactions import ClientTransaction, ServerTransaction
+
+log = logs.get("calls")
+
+
+class B2bua:
+    """Transaction user of the SIP transport (see :class:`sivo.sip.udp.TransactionUser`)."""
+
+    def __init__(
+        self, services: Services, gate: Gate, setup: Setup, registering: Registering, exchange: Exchange
+    ) -> None:
+        self._s = services
+        self._gate = gate
+        self._setup = setup
+        self._registering = registering
+        self._exchange = exchange
+
+    # --- TransactionUser ---
+
+    def accept(self, request: Request, source: Peer) -> bool:
+        """Heard are requests in our dialogs, from our tenants' domains and from our trunks' addresses."""
+        if request.to.tag and self._exchange.by_dialog(dialog_id_of(request)) is not None:
+            return True
+        return not self._gate.is_stranger(request, source)
+
+    def on_request(self, txn: ServerTransaction, request: Request, source: Peer) -> None:
+        """A new request."""
+        try:
+            if request.to.tag:
+                self._in_dialog(txn, request)
+            else:
+                self._outside(txn, request, source)
+        except SipParseError as error:
+            if txn.final is None:
+                self._s.sip.respond(txn, txn.response(error.sip_status))
+        except NotAcceptable:
+            self._s.sip.respond(txn, txn.response(488))
+
+    def on_cancel(self, txn: ServerTransaction, request: Request) -> None:
+        """The caller does not want to wait any more."""
+        call = self._exchange.by_invite(txn)
+        if call is not None:
+            call.post(ev.CallerCancelled())
+        if txn.final is None:
+            self._s.sip.respond(txn, txn.response(487))
+
+    def on_ack(self, request: Request, source: Peer) -> None:
+        """The ACK of a 200 of ours: of the caller's INVITE, or of somebody's re-INVITE."""
+        found = self._exchange.by_dialog(dialog_id_of(request))
+        if found is None:
+            return
+        call, leg = found
+        try:
+            stream = call.caller.take_ack(request) if leg is call.caller else leg.late_answer(request)
+        except SivoError as error:
+            log.warning("the answer in an ACK cannot be taken", call=str(call.id), error=str(error))
+            stream = None
+        if stream is not None and call.media is not None:
+            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream)
+        if leg is call.caller:
+            call.post(ev.CallerAcked())
+
+    def on_response(self, txn: ClientTransaction, response: Response) -> None:
+        """An answer to an INVITE of ours matters; those to BYE and OPTIONS do not."""
+        found = self._exchange.by_client(txn)
+        if found is None:
+            return
+        call, branch = found
+        assert call.callee is not None
+        call.callee.on_response(branch, response)
+        if branch.txn is not None and branch.txn is not txn:
+            self._exchange.learn_client(call, branch)
+
+    def on_timeout(self, txn: ClientTransaction) -> None:
+        """Nobody answered a request of ours."""
+        found = self._exchange.by_client(txn)
+        if found is not None:
+            call, branch = found
+            assert call.callee is not None
+            call.callee.on_timeout(branch)
+
+    def on_ack_timeout(self, txn: ServerTransaction) -> None:
+        """Nobody acknowledged a 200 of ours."""
+        call = self._exchange.by_invite(txn)
+        if call is not None:
+            call.caller.ack_missing()
+            call.post(ev.CallerAckMissing())
+
+    # --- outside dialogs ---
+
+    def _outside(self, txn: ServerTransaction, request: Request, source: Peer) -> None:
+        origin = self._gate.classify(request, source)
+        if request.max_forwards == 0:
+            self._s.sip.respond(txn, txn.response(483))
+            return
+        match origin:
+            case sources.FromTenant():
+                self._from_tenant(txn, request, source, origin)
+            case sources.FromTrunk(trunk, did):
+                self._setup.from_trunk(txn, source, trunk, did)
+            case sources.TrunkPing():
+                self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]))
+            case sources.UnknownDid():
+                self._s.sip.respond(txn, txn.response(404))
+            case sources.Stranger():
+                pass
+
+    def _from_tenant(self, txn: ServerTransaction, request: Request, source: Peer, claimed: sources.FromTenant) -> None:
+        now = self._s.clock.now().timestamp()
+        verdict = self._gate.authenticate(request, claimed, now)
+        if isinstance(verdict, Challenge):
+            self._s.sip.respond(txn, self._gate.challenge(txn, verdict, now))
+            return
+        if not isinstance(verdict, Authenticated):
+            self._s.sip.respond(txn, txn.response(403))
+            return
+        match request.method:
+            case "REGISTER":
+                self._registering.register(txn, verdict.extension, source)
+            case "INVITE":
+                self._setup.from_extension(txn, source, claimed.tenant, verdict.extension)
+            case "OPTIONS":
+                self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]))
+            case _:
+                self._s.sip.respond(txn, txn.response(405, headers=[("Allow", ALLOW)]))
+
+    # --- in dialogs ---
+
+    def _in_dialog(self, txn: ServerTransaction, request: Request) -> None:
+        found = self._exchange.by_dialog(dialog_id_of(request))
+        if found is None:
+            self._s.sip.respond(txn, txn.response(481))
+            return
+        call, leg = found
+        assert leg.dialog is not None
+        try:
+            leg.dialog.receive(request)
+        except OutOfOrder:
+            self._s.sip.respond(txn, txn.response(500))
+            return
+        match request.method:
+            case "BYE":
+                self._bye(txn, call, leg)
+            case "INVITE" | "UPDATE":
+                self._renegotiate(txn, call, leg)
+            case "OPTIONS" | "INFO":
+                self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]))
+            case _:
+                self._s.sip.respond(txn, txn.response(405, headers=[("Allow", ALLOW)]))
+
+    def _bye(self, txn: ServerTransaction, call: Call, leg: Leg) -> None:
+        self._s.sip.respond(txn, txn.response(200))
+        leg.ended = True
+        if leg is call.caller:
+            call.post(ev.CallerHungUp())
+        elif call.callee is not None and leg is call.callee.winner:
+            call.post(ev.CalleeHungUp())
+
+    def _renegotiate(self, txn: ServerTransaction, call: Call, leg: Leg) -> None:
+        if call.ended or leg.ended:
+            self._s.sip.respond(txn, txn.response(481))
+            return
+        stream = leg.renegotiate(txn)
+        if stream is not None and call.media is not None:
+            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream)

@@ -1,0 +1,111 @@
+"""One call: who it is, what it works with, and its machine. Carrying out what the machine wants is ``effects``' job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from sivo.base import logs
+from sivo.calls.callee_fork import CalleeFork
+from sivo.calls.caller_leg import CallerLeg
+from sivo.calls.facts import FactContext
+from sivo.calls.inputs import Input
+from sivo.calls.legs import Leg
+from sivo.calls.media_session import MediaSession
+from sivo.calls.state import CallMachine, Phase
+from sivo.calls.writer import CallWriter
+from sivo.recording.policy import RecordingDecision
+from sivo.routing.decide import RouteDecision
+from sivo.routing.directory import Agent, Did, Extension, Tenant
+from sivo.transcription.policy import TranscriptionDecision
+
+if TYPE_CHECKING:
+    from sivo.calls.actions import Action
+    from sivo.config.snapshot import Reader
+
+
+@dataclass(slots=True)
+class Capture:
+    """What is kept of a call. ``recording_active`` says whether frames are being kept now."""
+
+    recording: RecordingDecision
+    transcription: TranscriptionDecision
+    recording_active: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """A call from INVITE to the last write."""
+
+    id: UUID
+    tenant: Tenant
+    route: RouteDecision
+    config: Reader
+    caller: CallerLeg
+    caller_name: str
+    caller_extension: Extension | None
+    writer: CallWriter
+    capture: Capture
+    perform: Callable[[Call, Action], None]
+    machine: CallMachine = field(default_factory=CallMachine)
+    callee: CalleeFork | None = None
+    callee_extension: Extension | None = None
+    media: MediaSession | None = None
+    journal_path: str | None = None
+    caller_leg_id: UUID | None = None
+    answered_mono: float | None = None
+    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    _inbox: deque[Input] = field(default_factory=deque)
+    _busy: bool = False
+
+    @property
+    def session(self) -> str:
+        """Name of the call's media session."""
+        return str(self.id)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the machine is through; rows and SIP retransmissions may still be on their way."""
+        return self.machine.phase is Phase.ENDED
+
+    @property
+    def agent(self) -> Agent | None:
+        """The AI agent that the route leads to."""
+        return getattr(self.route.target, "agent", None)
+
+    @property
+    def did(self) -> Did | None:
+        """The DID that was called."""
+        return self.route.did
+
+    def log(self) -> object:
+        """A logger that names tenant and call."""
+        return logs.get("calls").bind(tenant=str(self.tenant.id), call=str(self.id))
+
+    def post(self, event: Input) -> None:
+        """Tell the machine what happened and carry out what it wants; safe to use from within."""
+        self._inbox.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inbox:
+                for action in self.machine.handle(self._inbox.popleft()):
+                    self.perform(self, action)
+        finally:
+            self._busy = False
+
+    def leg_of(self, dialog_id: object) -> Leg | None:
+        """The leg whose dialog this is."""
+        legs: list[Leg] = [self.caller, *(self.callee.branches if self.callee else [])]
+        return next((leg for leg in legs if leg.dialog is not None and leg.dialog.id == dialog_id), None)
+
+    def fact_context(self) -> FactContext:
+        """What committing a fact of this call needs."""
+        decision = self.capture.transcription
+        agent_id = self.agent.id if self.agent else None
+        return FactContext(self.tenant.id, self.id, agent_id, decision.capture, decision.retention_days)

@@ -1,0 +1,56 @@
+"""Whom to ring: the phones of an extension, or a carrier, with the From and To that they see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sivo.calls.call import Call
+from sivo.calls.callee_fork import Destination
+from sivo.calls.services import Services
+from sivo.routing import decide
+from sivo.routing.directory import Extension, Trunk
+from sivo.sip.address import NameAddr
+from sivo.sip.peer import Peer
+from sivo.sip.uri import Uri
+
+
+@dataclass(slots=True)
+class Callee:
+    """Everything that an INVITE needs; no destinations = nobody to ring."""
+
+    from_: NameAddr
+    to: NameAddr
+    destinations: list[Destination] = field(default_factory=list)
+    extension: Extension | None = None
+
+
+def resolve(services: Services, call: Call, transfer_to: str) -> Callee:
+    """The callee of the route, or of a transfer to ``transfer_to``."""
+    domain = call.tenant.domains[0]
+    from_ = NameAddr(call.caller_name, Uri("sip", call.route.from_number or "anonymous", domain))
+    if transfer_to:
+        extension = decide.transfer_target(services.directory.current, call.tenant.id, transfer_to)
+        return _extension(services, from_, domain, extension, transfer_to)
+    match call.route.target:
+        case decide.ToExtension(extension):
+            return _extension(services, from_, domain, extension, extension.number)
+        case decide.ToTrunk(trunk, number):
+            return _trunk(call, trunk, number)
+    return Callee(from_, from_)
+
+
+def _extension(services: Services, from_: NameAddr, domain: str, extension: Extension | None, number: str) -> Callee:
+    to = NameAddr("", Uri("sip", number, domain))
+    if extension is None:
+        return Callee(from_, to)
+    bindings = services.registrar.contacts(extension.id, services.clock.now())
+    destinations = [Destination(binding.uri, binding.source) for binding in bindings]
+    return Callee(from_, to, destinations, extension)
+
+
+def _trunk(call: Call, trunk: Trunk, number: str) -> Callee:
+    shown = trunk.caller_id or call.route.from_number
+    uri = Uri("sip", number, trunk.host, trunk.port)
+    from_ = NameAddr("", Uri("sip", shown, call.tenant.domains[0]))
+    credentials = (trunk.username, trunk.password) if trunk.username and trunk.password else None
+    return Callee(from_, NameAddr("", uri), [Destination(uri, Peer(trunk.host, trunk.port), credentials)])

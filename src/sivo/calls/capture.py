@@ -1,0 +1,25 @@
+"""Whether a call is recorded and transcribed: both policies over its parties and its pinned configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sivo.config.policies import Parties
+from sivo.recording import policy as recording
+from sivo.recording.policy import RecordingDecision
+from sivo.routing.directory import Did, Extension, TenantPicture
+from sivo.transcription import policy as transcription
+from sivo.transcription.policy import TranscriptionDecision
+
+
+def decide(
+    picture: TenantPicture, did: Did | None, people: tuple[Extension | None, ...], read: Callable[[str], Any]
+) -> tuple[RecordingDecision, TranscriptionDecision]:
+    """Both decisions for a call through ``did`` between ``people`` (None: a side that is no person of the tenant)."""
+    users = tuple(str(person.user_id) for person in people if person is not None and person.user_id is not None)
+    parties = Parties(did=str(did.id) if did else "", people=users)
+    return (
+        recording.decide(picture.recording_policies, parties, read),
+        transcription.decide(picture.transcription_policies, parties, read, did_language=did.language if did else ""),
+    )

@@ -1,0 +1,283 @@
+"""Carries out what a call's machine wants: SIP towards both phones, commands to media, rows, timers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sivo.base import logs
+from sivo.base.errors import SivoError
+from sivo.base.ids import uuid7
+from sivo.calls import actions as act
+from sivo.calls import answering_agent, callee
+from sivo.calls import inputs as ev
+from sivo.calls.actions import Action
+from sivo.calls.call import Call
+from sivo.calls.callee_fork import Branch, CalleeFork
+from sivo.calls.capture import decide
+from sivo.calls.ending import Ending
+from sivo.calls.media_session import CALLEE, CALLER, JOURNAL_PURPOSE, MediaSession
+from sivo.calls.services import Services
+from sivo.calls.state import Phase
+from sivo.calls.store import LegRow
+from sivo.media.journal import SUFFIX
+
+KEY_BYTES = 32
+log = logs.get("calls")
+
+
+class Effects:
+    """Performs actions for all calls of this node. ``learn`` is told of each dialog that can receive requests."""
+
+    def __init__(self, services: Services, learn: Callable[[Call, Branch], None], ending: Ending) -> None:
+        self._s = services
+        self._learn = learn
+        self._ending = ending
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def perform(self, call: Call, action: Action) -> None:
+        """Do one thing; what takes time goes on by itself and comes back as an input."""
+        match action:
+            case act.OpenMedia():
+                self._spawn(self._open_media(call))
+            case act.InviteCallee(transfer_to):
+                self._spawn(self._invite(call, transfer_to))
+            case act.RingCaller():
+                call.caller.ring()
+            case act.AnswerCaller():
+                self._answer(call)
+            case act.RejectCaller(status, phrase, retry_after):
+                call.caller.reject(status, phrase, retry_after)
+            case act.HangUpCaller(cause):
+                call.caller.hang_up(cause)
+            case act.DropCallee(cause):
+                if call.callee is not None:
+                    call.callee.drop(cause)
+            case act.Arm(name, seconds):
+                self._arm(call, name, seconds)
+            case act.Disarm(name):
+                self._disarm(call, name)
+            case _:
+                self._perform_media(call, action)
+
+    def _perform_media(self, call: Call, action: Action) -> None:
+        match action:
+            case act.StartCapture(phase):
+                self._start_capture(call, phase)
+            case act.Recapture(phase):
+                self._recapture(call, phase)
+            case act.BridgeLegs():
+                self._bridge(call)
+            case act.StartConversation():
+                self._converse(call, farewell=False)
+            case act.SayGoodbye():
+                self._converse(call, farewell=True)
+            case act.StopConversation(reason):
+                if call.media is not None:
+                    call.media.stop_conversation(reason)
+            case act.CloseMedia(reason):
+                if call.media is not None:
+                    call.media.close(reason)
+            case _:
+                self._perform_records(call, action)
+
+    def _perform_records(self, call: Call, action: Action) -> None:
+        match action:
+            case act.NoteRinging():
+                call.writer.ringing()
+            case act.NoteAnswered():
+                call.answered_mono = self._s.clock.monotonic()
+                call.writer.answered()
+            case act.NoteEnded(cause, by, detail):
+                self._spawn(self._ending.end(call, cause, by, detail))
+
+    # --- media ---
+
+    async def _open_media(self, call: Call) -> None:
+        """Session and caller's leg; the key of its journal is sealed before anything is written under it."""
+        try:
+            key = os.urandom(KEY_BYTES)
+            sealed = await self._s.vault.seal(call.tenant.id, JOURNAL_PURPOSE, key)
+            call.media = await MediaSession.open(
+                self._s.media,
+                session=call.session,
+                tenant=str(call.tenant.id),
+                call=str(call.id),
+                key=key,
+                sealed_key=sealed,
+                record=call.capture.recording.capture,
+                on_refused=lambda error: call.post(ev.MediaRefused(error.code, error.message)),
+            )
+            call.journal_path = str(self._s.settings.journal_dir / f"{call.session}{SUFFIX}")
+            call.writer.media(call.media.link.index, call.journal_path)
+            call.caller.port = await call.media.add_leg(CALLER, self._s.settings.sip_host)
+        except SivoError as error:
+            log.warning("no media for a call", tenant=str(call.tenant.id), call=str(call.id), error=error.code)
+            if call.media is not None:
+                call.media.close("refused")
+            call.post(ev.MediaRefused(error.code, error.message))
+            return
+        call.post(ev.MediaReady())
+
+    def _answer(self, call: Call) -> None:
+        stream = call.caller.answer(call.caller.port)
+        if call.caller_leg_id is not None:
+            codec = {0: "PCMU", 8: "PCMA"}.get(stream.payload_type) if stream else None
+            call.writer.leg_state(call.caller_leg_id, "answered", codec=codec, answered_at=self._s.clock.now())
+        if stream is not None and call.media is not None:
+            call.media.set_remote(CALLER, stream)
+
+    def _start_capture(self, call: Call, phase: str) -> None:
+        if phase == "bridge":
+            self._redecide(call)
+        capture = call.capture
+        capture.recording_active = capture.recording.capture
+        if call.media is not None:
+            call.media.start_capture(capture.recording_active)
+        if phase == "bridge":
+            self._note_decisions(call, phase)
+
+    def _recapture(self, call: Call, phase: str) -> None:
+        """Another party is on the call: decide again, and act on the difference."""
+        self._redecide(call)
+        wanted = call.capture.recording.capture
+        if call.media is not None and wanted != call.capture.recording_active:
+            if wanted:
+                call.media.start_capture(True)
+            else:
+                call.media.stop_capture()
+            call.capture.recording_active = wanted
+        self._note_decisions(call, phase)
+
+    def _redecide(self, call: Call) -> None:
+        picture = self._s.directory.current.pictures.get(call.tenant.id)
+        if picture is None:
+            return
+        people = (call.caller_extension, call.callee_extension)
+        recording, transcription = decide(picture, call.did, people, call.config.read)
+        call.capture.recording, call.capture.transcription = recording, transcription
+
+    def _note_decisions(self, call: Call, phase: str) -> None:
+        call.writer.recording_decided(phase, call.capture.recording, call.capture.recording_active)
+        call.writer.transcription_decided(phase, call.capture.transcription)
+
+    def policies_changed(self, call: Call) -> None:
+        """A safety switch acts at once: what was being kept and may not be any more is stopped; nothing is started."""
+        if call.ended:
+            return
+        before = call.capture
+        was_recording, was_transcribed = before.recording_active, before.transcription.capture
+        old_recording, old_transcription = before.recording, before.transcription
+        self._redecide(call)
+        if was_recording and not before.recording.capture:
+            before.recording_active = False
+            if call.media is not None:
+                call.media.stop_capture()
+            call.writer.recording_decided("changed", before.recording, False)
+        before.recording = old_recording
+        if was_transcribed and not before.transcription.capture:
+            call.writer.transcription_decided("changed", before.transcription)
+        else:
+            before.transcription = old_transcription
+
+    def _bridge(self, call: Call) -> None:
+        winner = call.callee.winner if call.callee else None
+        if winner is None or winner.stream is None or call.media is None:
+            return
+        call.writer.leg_state(
+            winner.id,
+            "answered",
+            codec={0: "PCMU", 8: "PCMA"}.get(winner.stream.payload_type),
+            answered_at=self._s.clock.now(),
+        )
+        call.media.set_remote(CALLEE, winner.stream)
+        call.media.bridge()
+
+    def _converse(self, call: Call, *, farewell: bool) -> None:
+        picture = self._s.directory.current.pictures.get(call.tenant.id)
+        if call.agent is None or call.media is None:
+            return
+        keys = picture.keys if picture else {}
+        spec = answering_agent.describe(call.agent, call.config, keys, self._s.settings)
+        call.media.start_conversation(answering_agent.goodbye(spec) if farewell else spec)
+
+    # --- callee ---
+
+    async def _invite(self, call: Call, transfer_to: str) -> None:
+        target = callee.resolve(self._s, call, transfer_to)
+        call.callee_extension = target.extension
+        if not target.destinations or call.media is None:
+            call.post(ev.CalleeFailed(480))
+            return
+        try:
+            port = await call.media.add_leg(CALLEE, self._s.settings.sip_host)
+        except SivoError as error:
+            log.warning("no port for the callee", tenant=str(call.tenant.id), call=str(call.id), error=error.code)
+            call.post(ev.CalleeFailed(503))
+            return
+        if call.machine.phase not in (Phase.RINGING, Phase.TRANSFERRING):
+            return
+        fork = CalleeFork(self._s.sip, call.post, lambda branch: self._learn(call, branch))
+        call.callee = fork
+        fork.start(target.destinations, target.from_, target.to, port)
+        for branch in fork.branches:
+            self._note_branch(call, branch)
+
+    def _note_branch(self, call: Call, branch: Branch) -> None:
+        sip_call_id = branch.txn.request.call_id if branch.txn else ""
+        row = LegRow(
+            id=branch.id,
+            kind="callee",
+            peer=str(branch.destination.uri),
+            address=str(branch.peer),
+            sip_call_id=sip_call_id,
+            created_at=self._s.clock.now(),
+        )
+        call.writer.leg(row)
+        self._learn(call, branch)
+
+    def note_caller(self, call: Call) -> None:
+        """Write down the caller's leg, with the first decisions."""
+        call.caller_leg_id = uuid7()
+        invite = call.caller.invite
+        row = LegRow(
+            id=call.caller_leg_id,
+            kind="caller",
+            peer=str(invite.from_.uri),
+            address=str(call.caller.peer),
+            sip_call_id=invite.call_id,
+            created_at=self._s.clock.now(),
+        )
+        call.writer.leg(row)
+        call.writer.recording_decided("setup", call.capture.recording, call.capture.recording.capture)
+        call.writer.transcription_decided("setup", call.capture.transcription)
+
+    # --- time ---
+
+    def _arm(self, call: Call, name: str, seconds: float) -> None:
+        self._disarm(call, name)
+        loop = asyncio.get_running_loop()
+        call.timers[name] = loop.call_later(seconds, call.post, ev.TimerFired(name))
+
+    @staticmethod
+    def _disarm(call: Call, name: str) -> None:
+        handle = call.timers.pop(name, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("an action of a call failed", exc_info=task.exception())
+
+    async def settle(self, timeout: float) -> None:
+        """Wait for what is still being done, at most ``timeout`` seconds."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout)

@@ -1,0 +1,88 @@
+"""All calls of this node, and how they are found: by id, by dialog, by transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sivo.calls.call import Call
+from sivo.calls.callee_fork import Branch
+from sivo.calls.ladder_keeper import LadderKeeper
+from sivo.calls.legs import Leg
+from sivo.sip.dialog import DialogId
+from sivo.sip.transactions import ClientTransaction, ServerTransaction
+
+
+class Exchange:
+    """Registers calls and their legs; a call that is forgotten leaves nothing behind."""
+
+    def __init__(self, ladder: LadderKeeper) -> None:
+        self._ladder = ladder
+        self._calls: dict[UUID, Call] = {}
+        self._invites: dict[int, Call] = {}
+        self._by_sip_call_id: dict[str, Call] = {}
+        self._clients: dict[int, tuple[Call, Branch]] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def calls(self) -> Iterable[Call]:
+        """Every call that is not forgotten yet, ended ones included."""
+        return list(self._calls.values())
+
+    @property
+    def running(self) -> int:
+        """Calls that have not ended."""
+        return sum(not call.ended for call in self._calls.values())
+
+    def add(self, call: Call, txn: ServerTransaction) -> None:
+        """A new call with the transaction of its INVITE."""
+        self._calls[call.id] = call
+        self._invites[id(txn)] = call
+        self._learn_sip(call, call.caller.invite.call_id)
+
+    def learn(self, call: Call, branch: Branch) -> None:
+        """A phone that is rung: its transaction and its Call-ID."""
+        self.learn_client(call, branch)
+
+    def learn_client(self, call: Call, branch: Branch) -> None:
+        """The transaction that a branch uses now (it changes when the carrier asked for credentials)."""
+        if branch.txn is not None:
+            self._clients[id(branch.txn)] = (call, branch)
+            self._learn_sip(call, branch.txn.request.call_id)
+
+    def by_id(self, call_id: str) -> Call | None:
+        """The call with this id (= the name of its media session)."""
+        try:
+            return self._calls.get(UUID(call_id))
+        except ValueError:
+            return None
+
+    def by_invite(self, txn: ServerTransaction) -> Call | None:
+        """The call that this INVITE made."""
+        return self._invites.get(id(txn))
+
+    def by_dialog(self, dialog_id: DialogId) -> tuple[Call, Leg] | None:
+        """Call and leg of a dialog."""
+        call = self._by_sip_call_id.get(dialog_id.call_id)
+        leg = call.leg_of(dialog_id) if call else None
+        return (call, leg) if call is not None and leg is not None else None
+
+    def by_client(self, txn: ClientTransaction) -> tuple[Call, Branch] | None:
+        """Call and branch of an INVITE of ours."""
+        return self._clients.get(id(txn))
+
+    def forget(self, call: Call) -> None:
+        """Nothing more will come of this call."""
+        self._calls.pop(call.id, None)
+        self._invites = {key: known for key, known in self._invites.items() if known is not call}
+        self._clients = {key: known for key, known in self._clients.items() if known[0] is not call}
+        for sip_call_id in [key for key, known in self._by_sip_call_id.items() if known is call]:
+            del self._by_sip_call_id[sip_call_id]
+            self._ladder.release(sip_call_id)
+
+    def _learn_sip(self, call: Call, sip_call_id: str) -> None:
+        if sip_call_id not in self._by_sip_call_id:
+            self._by_sip_call_id[sip_call_id] = call
+            self._ladder.claim(sip_call_id, call.writer)

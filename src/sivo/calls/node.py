@@ -1,0 +1,125 @@
+"""Everything of the role ``call`` put together, with its order of starting and stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from sivo.base import logs
+from sivo.base.clock import Clock, SystemClock
+from sivo.base.settings import Settings
+from sivo.calls import inputs as ev
+from sivo.calls.b2bua import B2bua
+from sivo.calls.effects import Effects
+from sivo.calls.ending import Ending
+from sivo.calls.exchange import Exchange
+from sivo.calls.gate import Gate
+from sivo.calls.ladder_keeper import LadderKeeper
+from sivo.calls.media_link import MediaPool
+from sivo.calls.records import Recorder
+from sivo.calls.recovery import Recovery
+from sivo.calls.registering import Registering
+from sivo.calls.services import Services
+from sivo.calls.setup import Setup
+from sivo.calls.switchboard import Switchboard
+from sivo.db.scopes import Database
+from sivo.routing import bindings
+from sivo.routing.live import LiveDirectory
+from sivo.routing.loader import Loader
+from sivo.routing.registrar import Registrar
+from sivo.sip.digest_server import DigestServer
+from sivo.sip.udp import SipUdp
+from sivo.vault.vault import Vault
+
+#: Seconds: for media to be there at the start; for calls to say goodbye and for rows to be written at the end.
+MEDIA_WAIT = 10.0
+BYE_WAIT = 4.0
+WRITE_WAIT = 10.0
+EXPIRY_SECONDS = 30.0
+log = logs.get("calls")
+
+
+class CallNode:
+    """The call role of one node."""
+
+    def __init__(self, settings: Settings, database: Database, vault: Vault, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        self._database = database
+        self._vault = vault
+        self._settings = settings
+        self._ladder = LadderKeeper()
+        self.exchange = Exchange(self._ladder)
+        self.switchboard = Switchboard(self.exchange)
+        self.services = Services(
+            settings=settings,
+            clock=clock,
+            database=database,
+            vault=vault,
+            media=MediaPool(_media_paths(settings), self.switchboard),
+            directory=LiveDirectory(Loader(database, vault, settings)),
+            registrar=Registrar(),
+            recorder=Recorder(database),
+        )
+        self._registering = Registering(self.services)
+        self._ending = Ending(clock, self.switchboard.forget, self.switchboard.salvage)
+        self._effects = Effects(self.services, self.exchange.learn, self._ending)
+        self._setup = Setup(self.services, self.exchange, self._effects)
+        self.switchboard.recovery = Recovery(database, vault, self.services.recorder, clock, settings.journal_dir)
+        self._expiry: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read what must be known, then answer the phone."""
+        services = self.services
+        secret = await self._vault.platform_item("sip-nonce", lambda: os.urandom(32))
+        gate = Gate(services.directory, DigestServer(secret))
+        user = B2bua(services, gate, self._setup, self._registering, self.exchange)
+        advertised = self._settings.advertised_host
+        services.sip = SipUdp(user, services.clock, tap=self._ladder.tap, advertised_host=advertised)
+        await services.directory.start(self._database)
+        services.directory.watch(self._policies_changed)
+        services.registrar.load(await bindings.load(self._database, services.clock.now()))
+        services.recorder.start()
+        services.media.start()
+        if not await services.media.wait_ready(MEDIA_WAIT):
+            log.warning("no media process yet; calls get 503 until there is one")
+        await self.switchboard.orphans_closed(BYE_WAIT)
+        assert self.switchboard.recovery is not None
+        await self.switchboard.recovery.at_start()
+        self._expiry = asyncio.create_task(self._expire(), name="registrar-expiry")
+        await services.sip.start(self._settings.sip_host, self._settings.sip_port)
+        log.info("sip serves", host=self._settings.sip_host, port=services.sip.local.port)
+
+    async def stop(self) -> None:
+        """BYE to every call, everything written, then silence. Bounded."""
+        services = self.services
+        self._setup.closed = True
+        for call in self.exchange.calls:
+            call.post(ev.ShuttingDown())
+        await self._effects.settle(BYE_WAIT)
+        await self.switchboard.settle(BYE_WAIT)
+        await asyncio.sleep(0.1 if len(self.exchange) else 0)  # the answers to our BYEs, for the ladder
+        if not await services.recorder.drain(WRITE_WAIT):
+            log.error("rows could not be written before the end", backlog=services.recorder.backlog)
+        if self._expiry is not None:
+            self._expiry.cancel()
+        await services.sip.close()
+        await services.media.stop()
+        await services.directory.stop()
+        await services.recorder.stop()
+        log.info("sip stopped")
+
+    def _policies_changed(self, tenants: set[Any]) -> None:
+        for call in self.exchange.calls:
+            if call.tenant.id in tenants:
+                self._effects.policies_changed(call)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            self._registering.expire()
+
+
+def _media_paths(settings: Settings) -> list[Any]:
+    count = settings.media_processes or os.cpu_count() or 1
+    return [settings.media_socket(index) for index in range(count)]

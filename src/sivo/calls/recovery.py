@@ -1,0 +1,191 @@
+"""What a killed process left behind is brought home: facts from journals, the fate of the journal, the end of the call.
+
+Two occasions: a media process died under running calls, and this process died itself and is back. In both the journal
+says what happened; commits are idempotent, so that reading too much does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from sivo.base import logs
+from sivo.base.clock import Clock
+from sivo.base.errors import SivoError
+from sivo.calls import causes, events, facts, store
+from sivo.calls.facts import FactContext
+from sivo.calls.media_session import JOURNAL_PURPOSE
+from sivo.calls.records import Recorder, Write
+from sivo.calls.store import CallRow, EndRow
+from sivo.calls.writer import finish_session
+from sivo.db.scopes import Connection, Database
+from sivo.events import outbox
+from sivo.media import journal as journals
+from sivo.media.journal import SUFFIX, Header
+from sivo.media.protocol import ConversationEnded, Fact
+from sivo.recording.policy import RecordingDecision
+from sivo.vault.vault import Vault
+
+log = logs.get("calls")
+
+
+class Recovery:
+    """Reads journals and finishes calls."""
+
+    def __init__(self, database: Database, vault: Vault, recorder: Recorder, clock: Clock, journal_dir: Path) -> None:
+        self._database = database
+        self._vault = vault
+        self._recorder = recorder
+        self._clock = clock
+        self._dir = journal_dir
+
+    async def facts_of(self, tenant_id: UUID, call_id: UUID) -> list[Fact]:
+        """Every fact in the journal of a call whose media process is gone; empty when there is no readable journal."""
+        path = self._dir / f"{call_id}{SUFFIX}"
+        if not path.exists():
+            return []
+        try:
+            header = await asyncio.to_thread(journals.read_header, path)
+            key = await self._vault.open(tenant_id, JOURNAL_PURPOSE, header.key_sealed)
+            journal = await asyncio.to_thread(_read, path, key)
+        except SivoError as error:
+            log.error("a journal cannot be read", tenant=str(tenant_id), call=str(call_id), error=str(error))
+            return []
+        return [*journal.facts, *_missing_end(journal)]
+
+    async def at_start(self) -> int:
+        """Finish every call that an earlier process of this node left open; gives their number."""
+        async with self._database.platform("calls recovery") as conn:
+            rows = await conn.fetch("select * from call where not finished order by id")
+        for row in rows:
+            await self._finish(row)
+        for path in sorted(self._dir.glob(f"*{SUFFIX}")):
+            await self._adopt(path, {str(row["id"]) for row in rows})
+        return len(rows)
+
+    async def _finish(self, row: asyncpg.Record) -> None:
+        tenant_id, call_id = row["tenant_id"], row["id"]
+        found = await self.facts_of(tenant_id, call_id)
+        async with self._database.tenant(tenant_id) as conn:
+            context = await fact_context(conn, row)
+        for fact in found:
+            self._recorder.put(Write(tenant_id, call_id, lambda conn, fact=fact: facts.commit(conn, context, fact)))  # type: ignore[misc]
+        at = self._clock.now()
+        last = max((_time_of(fact) for fact in found), default=row["answered_at"] or row["created_at"])
+        self._recorder.put(Write(tenant_id, call_id, lambda conn: _close(conn, row, last, at)))
+        log.warning("call recovered", tenant=str(tenant_id), call=str(call_id), facts=len(found))
+
+    async def _adopt(self, path: Path, known: set[str]) -> None:
+        """A journal whose call never got its row: the platform died between the two, or the database was away."""
+        if path.stem in known:
+            return
+        try:
+            header = await asyncio.to_thread(journals.read_header, path)
+            tenant_id, call_id = UUID(header.tenant), UUID(header.call)
+        except (SivoError, ValueError) as error:
+            log.error("not a journal of ours", file=path.name, error=str(error))
+            return
+        async with self._database.tenant(tenant_id) as conn:
+            exists = await conn.fetchval("select true from call where id = $1", call_id)
+        if not exists:
+            await self._make_row(header, tenant_id, call_id, str(path))
+
+    async def _make_row(self, header: Header, tenant_id: UUID, call_id: UUID, path: str) -> None:
+        created_at = datetime.fromtimestamp(header.created_at / 1000, self._clock.now().tzinfo)
+        row = CallRow(call_id, tenant_id, "inbound", "unknown", "unknown", created_at)
+        async with self._database.tenant(tenant_id) as conn:
+            await store.insert_call(conn, row)
+            await store.mark_media(conn, call_id, 0, path)
+            record = await conn.fetchrow("select * from call where id = $1", call_id)
+        assert record is not None
+        await self._finish(record)
+
+
+async def fact_context(conn: Connection, row: asyncpg.Record) -> FactContext:
+    """The context of a call's facts from what was stored with it: its last transcription decision."""
+    details = await _last_decision(conn, row["id"], "transcription")
+    return FactContext(
+        tenant_id=row["tenant_id"],
+        call_id=row["id"],
+        agent_id=row["agent_id"],
+        transcribe=bool(details and details.get("capture")),
+        retention_days=int(details["retention_days"]) if details else 1,
+    )
+
+
+async def _close(conn: Connection, row: asyncpg.Record, last: datetime, at: datetime) -> None:
+    """End the call if nobody did, then finish it; all of it idempotent."""
+    call = call_row(row)
+    answered_at = row["answered_at"]
+    duration = (last - answered_at) if answered_at else timedelta(0)
+    end = EndRow(
+        ended_at=max(last, answered_at or last),
+        duration_ms=max(0, round(duration.total_seconds() * 1000)),
+        cause=causes.NODE_FAILURE.name,
+        category=causes.NODE_FAILURE.category,
+        by="platform",
+        detail="the node was killed",
+    )
+    if await store.mark_ended(conn, call.id, end):
+        await outbox.put(conn, call.tenant_id, events.ENDED, events.ended(call, answered_at, end))
+    recording = await _last_decision(conn, call.id, "recording")
+    transcription = await _last_decision(conn, call.id, "transcription")
+    await finish_session(
+        conn,
+        call,
+        row["journal_path"],
+        RecordingDecision(**recording) if recording else None,
+        bool(transcription and transcription.get("capture")),
+        at,
+    )
+
+
+def call_row(row: asyncpg.Record) -> CallRow:
+    """A stored call as the rest of the room knows it."""
+    return CallRow(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        direction=row["direction"],
+        from_number=row["from_number"],
+        to_number=row["to_number"],
+        created_at=row["created_at"],
+        did_id=row["did_id"],
+        agent_id=row["agent_id"],
+        extension_id=row["extension_id"],
+        trunk_id=row["trunk_id"],
+        snapshot_hash=row["snapshot_hash"],
+        sip_call_id=row["sip_call_id"],
+    )
+
+
+async def _last_decision(conn: Connection, call_id: UUID, kind: str) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = await conn.fetchval(
+        "select details from call_decision where call_id = $1 and kind = $2 order by at desc, id desc limit 1",
+        call_id,
+        kind,
+    )
+    return found
+
+
+def _read(path: Path, key: bytes) -> journals.Journal:
+    return journals.read(path, key, salvage=True)
+
+
+def _time_of(fact: Fact) -> datetime:
+    return datetime.fromtimestamp(fact.at / 1000, UTC)
+
+
+def _missing_end(journal: journals.Journal) -> list[Fact]:
+    """A conversation that was cut by a kill still gets its end, with the reason ``node_failure``."""
+    talked = any(type(fact.body).__name__ in ("Turn", "Segment") for fact in journal.facts)
+    if not talked or any(isinstance(fact.body, ConversationEnded) for fact in journal.facts):
+        return []
+    last = journal.facts[-1]
+    turns = sum(type(fact.body).__name__ == "Turn" for fact in journal.facts)
+    body = ConversationEnded(reason="node_failure", turns=turns, at_ms=journal.last_ms)
+    return [Fact(session=last.session, seq=last.seq + 1, at=last.at, body=body)]

@@ -1,0 +1,34 @@
+"""What every call of this node works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sivo.base.clock import Clock
+from sivo.base.settings import Settings
+from sivo.calls.media_link import MediaPool
+from sivo.calls.records import Recorder
+from sivo.db.scopes import Database
+from sivo.routing.live import LiveDirectory
+from sivo.routing.registrar import Registrar
+from sivo.sip.udp import SipUdp
+
+if TYPE_CHECKING:
+    from sivo.vault.vault import Vault
+
+
+@dataclass(slots=True)
+class Services:
+    """The node's one SIP transport, media pool, directory, registrar and recorder."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    vault: Vault
+    media: MediaPool
+    directory: LiveDirectory
+    registrar: Registrar
+    recorder: Recorder
+    #: Set when the node starts: the transport needs its user, and the user needs the rest.
+    sip: SipUdp = field(init=False)

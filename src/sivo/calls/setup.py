@@ -1,0 +1,116 @@
+"""From an INVITE that may come in to a call: route, pinned configuration, first decisions, rows."""
+
+from __future__ import annotations
+
+from sivo.base.ids import uuid7
+from sivo.calls import inputs as ev
+from sivo.calls.call import Call, Capture
+from sivo.calls.caller_leg import CallerLeg
+from sivo.calls.capture import decide
+from sivo.calls.effects import Effects
+from sivo.calls.exchange import Exchange
+from sivo.calls.inputs import Input
+from sivo.calls.services import Services
+from sivo.calls.state import RETRY_AFTER
+from sivo.calls.store import CallRow
+from sivo.calls.writer import CallWriter
+from sivo.config.snapshot import Snapshot
+from sivo.routing import decide as routing
+from sivo.routing.decide import Refuse, RouteDecision, ToAgent, ToExtension
+from sivo.routing.directory import Did, Extension, Tenant, Trunk
+from sivo.sip.peer import Peer
+from sivo.sip.transactions import ServerTransaction
+
+NOT_ACCEPTABLE = Refuse(488, "Not Acceptable Here", "INCOMPATIBLE_DESTINATION")
+
+
+class Setup:
+    """Makes calls."""
+
+    def __init__(self, services: Services, exchange: Exchange, effects: Effects) -> None:
+        self._s = services
+        self._exchange = exchange
+        self._effects = effects
+        self.closed = False
+
+    def from_extension(self, txn: ServerTransaction, source: Peer, tenant: Tenant, caller: Extension) -> None:
+        """An authenticated phone calls."""
+        route = routing.from_extension(self._s.directory.current, caller, txn.request.uri.user or "")
+        name = caller.name or txn.request.from_.display
+        self._begin(txn, source, tenant, route, name, caller)
+
+    def from_trunk(self, txn: ServerTransaction, source: Peer, trunk: Trunk, did: Did) -> None:
+        """A carrier brings a call for one of its DIDs."""
+        directory = self._s.directory.current
+        tenant = directory.tenant(trunk.tenant_id)
+        if tenant is None:
+            self._s.sip.respond(txn, txn.response(404))
+            return
+        from_ = txn.request.from_
+        route = routing.from_trunk(directory, did, trunk, from_.uri.user or "anonymous")
+        self._begin(txn, source, tenant, route, from_.display, None)
+
+    def _begin(
+        self,
+        txn: ServerTransaction,
+        source: Peer,
+        tenant: Tenant,
+        route: RouteDecision,
+        name: str,
+        extension: Extension | None,
+    ) -> None:
+        picture = self._s.directory.current.pictures.get(tenant.id)
+        if self.closed or picture is None:
+            self._s.sip.respond(txn, txn.response(503, headers=[("Retry-After", str(RETRY_AFTER))]))
+            return
+        caller = CallerLeg(self._s.sip, txn, source)
+        agent = route.target.agent if isinstance(route.target, ToAgent) else None
+        snapshot = picture.snapshot(route.did, agent)
+        config = snapshot.reader()
+        recording, transcription = decide(picture, route.did, (extension,), config.read)
+        row = self._row(tenant, route, caller, snapshot)
+        call = Call(
+            id=row.id,
+            tenant=tenant,
+            route=route,
+            config=config,
+            caller=caller,
+            caller_name=name,
+            caller_extension=extension,
+            writer=CallWriter(self._s.recorder, self._s.clock, row),
+            capture=Capture(recording, transcription),
+            perform=self._effects.perform,
+        )
+        call.writer.created(route, snapshot)
+        self._exchange.add(call, txn)
+        self._effects.note_caller(call)
+        call.post(_first_input(route, caller))
+
+    def _row(self, tenant: Tenant, route: RouteDecision, caller: CallerLeg, snapshot: Snapshot) -> CallRow:
+        target = route.target
+        return CallRow(
+            id=uuid7(),
+            tenant_id=tenant.id,
+            direction=route.direction,
+            from_number=route.from_number,
+            to_number=route.to_number,
+            created_at=self._s.clock.now(),
+            did_id=route.did.id if route.did else None,
+            agent_id=target.agent.id if isinstance(target, ToAgent) else None,
+            extension_id=target.extension.id if isinstance(target, ToExtension) else None,
+            trunk_id=route.trunk.id if route.trunk else None,
+            snapshot_hash=snapshot.hash,
+            sip_call_id=caller.invite.call_id,
+        )
+
+
+def _first_input(route: RouteDecision, caller: CallerLeg) -> Input:
+    match route.target:
+        case Refuse(status, phrase, cause):
+            return ev.RoutedNowhere(status, phrase, cause)
+        case _ if not caller.acceptable:
+            return ev.RoutedNowhere(NOT_ACCEPTABLE.status, NOT_ACCEPTABLE.phrase, NOT_ACCEPTABLE.cause)
+        case ToAgent():
+            return ev.RoutedToAgent()
+        case _:
+            return ev.RoutedToCallee()

@@ -1,0 +1,101 @@
+"""What media processes say, brought to the calls: facts to rows and machine, a dead process to a BYE at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sivo.base import logs
+from sivo.base.errors import SivoError
+from sivo.calls import inputs as ev
+from sivo.calls.call import Call
+from sivo.calls.exchange import Exchange
+from sivo.calls.media_link import MediaLink
+from sivo.calls.recovery import Recovery
+from sivo.media import protocol as wire
+
+#: How long an ended call is still known: SIP repetitions of its BYE, its last messages for the ladder.
+LINGER_SECONDS = 5.0
+log = logs.get("calls")
+
+
+class Switchboard:
+    """Listener of the media pool (see :class:`sivo.calls.media_link.MediaListener`)."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closings: set[asyncio.Future[dict[str, Any]]] = set()
+        self.recovery: Recovery | None = None
+
+    # --- MediaListener ---
+
+    def media_up(self, link: MediaLink, hello: wire.Hello) -> None:
+        """Sessions that belong to no call of ours are orphans of an earlier process: they are ended."""
+        for session in hello.sessions:
+            call = self._exchange.by_id(session)
+            if call is None or call.ended:
+                log.warning("orphaned media session closed", media=link.index, session=session)
+                closing = link.command(wire.CloseSession, session=session, reason="node_failure")
+                closing.add_done_callback(self._closings.discard)
+                self._closings.add(closing)
+
+    def media_lost(self, link: MediaLink) -> None:
+        """Every call on that process is over."""
+        for call in self._exchange.calls:
+            if call.media is not None and call.media.link is link and call.session in link.sessions:
+                call.post(ev.MediaDied())
+
+    def media_fact(self, link: MediaLink, fact: wire.Fact) -> None:
+        """Write it down, acknowledge it after the commit, and act on it at once."""
+        call = self._exchange.by_id(fact.session)
+        if call is None:
+            return
+        call.writer.fact(fact, call.fact_context(), lambda: link.acknowledge(fact.session, fact.seq))
+        match fact.body:
+            case wire.ConversationEnded(reason=reason, transfer_to=transfer_to):
+                call.post(ev.ConversationFinished(reason, transfer_to))
+            case wire.MediaTimeout(leg=leg):
+                call.post(ev.AudioLost(leg))
+
+    def media_note(self, link: MediaLink, note: wire.Note) -> None:
+        """Nobody keeps what is of the moment."""
+
+    # --- the end of calls ---
+
+    def forget(self, call: Call) -> None:
+        """Let a call go, a moment after its end."""
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._exchange.forget, call)
+
+    def salvage(self, call: Call) -> None:
+        """Media is gone without a last word: the journal has it."""
+        task = asyncio.get_running_loop().create_task(self._salvage(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _salvage(self, call: Call) -> None:
+        assert self.recovery is not None
+        try:
+            found = await self.recovery.facts_of(call.tenant.id, call.id)
+            for fact in found:
+                call.writer.fact(fact, call.fact_context(), _nothing)
+        except SivoError as error:
+            log.error("a journal is left to the next start", call=str(call.id), error=str(error))
+            return
+        call.writer.finished(call.journal_path, call.capture.recording, call.capture.transcription.capture)
+        log.warning("call salvaged", tenant=str(call.tenant.id), call=str(call.id), facts=len(found))
+        self.forget(call)
+
+    async def orphans_closed(self, timeout: float) -> None:
+        """Wait until orphaned sessions have written their last records, at most ``timeout`` seconds."""
+        if self._closings:
+            await asyncio.wait(set(self._closings), timeout=timeout)
+
+    async def settle(self, timeout: float) -> None:
+        """Wait for salvage that is under way, at most ``timeout`` seconds."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout)
+
+
+def _nothing() -> None:
+    """There is nobody left to acknowledge to."""

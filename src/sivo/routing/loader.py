@@ -1,0 +1,160 @@
+"""From the configuration in the database to the picture of a tenant that routing works with."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sivo.base.settings import Settings
+from sivo.config import state
+from sivo.config.policies import Policy
+from sivo.config.resolve import Resolver
+from sivo.config.state import Resource, TenantRow
+from sivo.db.scopes import Connection, Database
+from sivo.recording.policy import POLICY_FIELDS as RECORDING_FIELDS
+from sivo.routing.directory import (
+    Agent,
+    Did,
+    Extension,
+    OutboundRule,
+    ProviderKey,
+    Tenant,
+    TenantPicture,
+    Trunk,
+)
+from sivo.routing.pinning import Pinner
+from sivo.transcription.policy import FIELDS as TRANSCRIPTION_FIELDS
+from sivo.vault.vault import Vault
+
+#: Vault names of the provider keys, by stage.
+PROVIDER_SECRETS = {"stt": "stt_api_key", "llm": "llm_api_key", "tts": "tts_api_key"}
+
+
+class Loader:
+    """Reads pictures. Passwords are opened once and kept by fingerprint, so that a refresh need not open them again."""
+
+    def __init__(self, database: Database, vault: Vault, settings: Settings) -> None:
+        self._database = database
+        self._vault = vault
+        self._settings = settings
+        self._opened: dict[tuple[UUID, str, str], str] = {}
+
+    async def versions(self) -> dict[UUID, int]:
+        """Every tenant with the version of its configuration."""
+        async with self._database.platform("routing directory") as conn:
+            rows = await conn.fetch("select id, config_version from tenant")
+        return {row["id"]: row["config_version"] for row in rows}
+
+    async def load(self, tenant_id: UUID) -> TenantPicture | None:
+        """The picture of one tenant as it is now; None when there is no such tenant."""
+        await self._vault.tenant_key(tenant_id)
+        async with self._database.tenant(tenant_id) as conn:
+            row = await state.tenant_row(conn, tenant_id)
+            if row is None:
+                return None
+            resolver = await state.resolver(conn, row, self._settings)
+            stored = await state.stored_values(conn, tenant_id, row.plan)
+            by_kind: dict[str, list[Resource]] = {}
+            for resource in await state.resources(conn, tenant_id):
+                if resource.body.get("active", True) or resource.kind.endswith("_policy"):
+                    by_kind.setdefault(resource.kind, []).append(resource)
+            extensions = [await self._extension(conn, one) for one in by_kind.get("extension", ())]
+            trunks = [await self._trunk(conn, one) for one in by_kind.get("trunk", ())]
+            keys = await self._provider_keys(conn, tenant_id)
+        dids = tuple(_did(one) for one in by_kind.get("did", ()))
+        agents = tuple(_agent(one) for one in by_kind.get("ai_agent", ()))
+        pinner = Pinner(row, stored, state.inputs_of(row, self._settings))
+        return TenantPicture(
+            tenant=_tenant(row, resolver),
+            extensions=tuple(extensions),
+            trunks=tuple(trunks),
+            dids=dids,
+            agents=agents,
+            recording_policies=_policies(by_kind.get("recording_policy", ()), RECORDING_FIELDS),
+            transcription_policies=_policies(by_kind.get("transcription_policy", ()), tuple(TRANSCRIPTION_FIELDS)),
+            snapshots=pinner.all(dids, agents),
+            keys=keys,
+        )
+
+    async def _extension(self, conn: Connection, resource: Resource) -> Extension:
+        body = resource.body
+        return Extension(
+            id=resource.id,
+            tenant_id=resource.tenant_id,
+            number=str(body["number"]),
+            name=str(body.get("name") or ""),
+            user_id=UUID(str(body["user"])) if body.get("user") else None,
+            password=await self._secret(conn, resource, "sip_password"),
+        )
+
+    async def _trunk(self, conn: Connection, resource: Resource) -> Trunk:
+        body = resource.body
+        return Trunk(
+            id=resource.id,
+            tenant_id=resource.tenant_id,
+            name=str(body["name"]),
+            networks=tuple(ipaddress.ip_network(cidr) for cidr in body.get("cidrs") or ()),
+            host=str(body.get("host") or ""),
+            port=int(body.get("port") or 5060),
+            country=str(body.get("country") or ""),
+            outbound=tuple(OutboundRule(str(rule["prefix"])) for rule in body.get("outbound") or ()),
+            caller_id=str(body.get("caller_id") or ""),
+            username=str(body.get("username") or ""),
+            password=await self._secret(conn, resource, "password"),
+        )
+
+    async def _secret(self, conn: Connection, resource: Resource, field: str) -> str:
+        fingerprint = resource.secrets.get(field)
+        if not fingerprint:
+            return ""
+        name = f"{resource.kind}/{resource.id}/{field}"
+        known = self._opened.get((resource.tenant_id, name, fingerprint))
+        if known is None:
+            secret = await self._vault.get_secret(resource.tenant_id, name, connection=conn)
+            known = secret.value if secret else ""
+            self._opened[resource.tenant_id, name, fingerprint] = known
+        return known
+
+    async def _provider_keys(self, conn: Connection, tenant_id: UUID) -> dict[str, ProviderKey]:
+        keys: dict[str, ProviderKey] = {}
+        for stage, name in PROVIDER_SECRETS.items():
+            secret = await self._vault.get_secret(tenant_id, name, connection=conn)
+            if secret is not None:
+                keys[stage] = ProviderKey(secret.value, secret.host)
+        return keys
+
+
+def _tenant(row: TenantRow, resolver: Resolver) -> Tenant:
+    return Tenant(
+        id=row.id,
+        slug=row.slug,
+        domains=(str(resolver.effective("tenant.sip_domain").value).lower(),),
+        timezone=str(resolver.effective("tenant.timezone").value),
+        version=row.version,
+        status=row.status,
+    )
+
+
+def _did(resource: Resource) -> Did:
+    body = resource.body
+    target: Mapping[str, Any] = body.get("target") or {}
+    return Did(
+        id=resource.id,
+        tenant_id=resource.tenant_id,
+        number=str(body["number"]),
+        trunk_id=UUID(str(body["trunk"])) if body.get("trunk") else None,
+        target_kind=str(target.get("kind") or ""),
+        target_id=UUID(str(target["id"])) if target.get("id") else None,
+        language=str(body.get("transcription_language") or ""),
+    )
+
+
+def _agent(resource: Resource) -> Agent:
+    return Agent(resource.id, resource.tenant_id, str(resource.body["name"]), resource.body)
+
+
+def _policies(resources: object, fields: tuple[str, ...]) -> tuple[Policy, ...]:
+    assert isinstance(resources, list | tuple)
+    return tuple(Policy.from_body(str(one.id), one.body, fields) for one in resources)
