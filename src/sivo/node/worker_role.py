@@ -10,32 +10,28 @@ from collections.abc import Awaitable, Callable
 
 from sivo.base import logs
 from sivo.base.errors import SivoError
+from sivo.base.node import node_id
 
 log = logs.get("worker")
 
-#: Seconds between looks when nobody rang; a notification wakes the loop at once.
+#: Seconds between looks while there is nothing to do.
 _IDLE_SECONDS = 1.0
+_WEBHOOK_IDLE_SECONDS = 0.3
 _RETENTION_SECONDS = 60.0
 _FAULT_SECONDS = 2.0
 
 
 class Loop:
-    """Runs one kind of work until there is none, then waits for a wake-up or the idle time."""
+    """Runs one kind of work until there is none, then waits for the idle time."""
 
     def __init__(self, name: str, work: Callable[[], Awaitable[bool]], idle_seconds: float = _IDLE_SECONDS) -> None:
         self.name = name
         self._work = work
         self._idle = idle_seconds
-        self._wake = asyncio.Event()
-
-    def wake(self, _payload: str = "") -> None:
-        """There may be something to do."""
-        self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; the piece of work under way is finished first."""
         while not stop.is_set():
-            self._wake.clear()
             try:
                 if await self._work():
                     continue
@@ -47,11 +43,41 @@ class Loop:
                 # One broken row must not end the role for every tenant; its claim runs out and it is counted.
                 log.exception("work failed", loop=self.name)
                 wait = _FAULT_SECONDS
-            await _first_of(stop, self._wake, wait)
+            await _pause(stop, wait)
 
 
-async def _first_of(stop: asyncio.Event, wake: asyncio.Event, seconds: float) -> None:
-    waiters = [asyncio.create_task(event.wait()) for event in (stop, wake)]
-    await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for waiter in waiters:
-        waiter.cancel()
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until ``stop`` is set, then finish the pieces under way."""
+    clock = SystemClock()
+    database = await connect(settings)
+    client = GuardedClient.from_settings(settings)
+    try:
+        vault = Vault(database, FileKek.load(settings.kek_file))
+        store = Objects.local(settings.object_dir)
+        recordings = RecordingJobs(database, vault, store, clock, node_id(settings))
+        sender = Sender(settings, database, vault, client, clock)
+
+        async def retention() -> bool:
+            gone = await expire_recordings(database, store, clock.now())
+            gone += await expire_transcripts(database, clock.now())
+            gone += await sender.expire()
+            return gone > 0
+
+        loops = [
+            Loop("recordings", recordings.run_once),
+            Loop("webhooks", sender.step, _WEBHOOK_IDLE_SECONDS),
+            Loop("retention", retention, _RETENTION_SECONDS),
+        ]
+        ready.announce()
+        await asyncio.gather(*(loop.run(stop) for loop in loops))
+        await sender.drain()
+    finally:
+        await client.close()
+        await database.close()
