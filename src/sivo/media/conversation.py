@@ -7,7 +7,8 @@ processes.
 Order within a 20 ms tick: play-out of every leg is sent, then one :meth:`VadBatch.process` for all conversations, then
 for each conversation :meth:`Conversation.on_digit` (keys pressed before this tick), :meth:`Conversation.on_sent` (what
 has just gone out) and :meth:`Conversation.on_audio` (what the caller said in the same 20 ms). An exception from any of
-them ends the conversation with ``provider_failure``; the call itself and its neighbours go on. All calls are made on the event loop; none may block or take longer than 10 ms.
+them ends the conversation with ``provider_failure``; the call itself and its neighbours go on. All calls are made on
+the event loop; none may block or take longer than 10 ms.
 
 Times are milliseconds on the session's capture clock (0 = answer of the call). ``now_ms`` of a tick is where its 20 ms
 end in the record: both the frame that was sent and the frame that was heard stand at ``now_ms - 20`` to ``now_ms``;

@@ -28,14 +28,15 @@ class SentFrame(NamedTuple):
     offset_ms: int
     #: Milliseconds of speech in the frame: 20, less in the last frame of an utterance, 0 for a mere end mark.
     duration_ms: int = FRAME_MS
-    #: True exactly once for an utterance that was ended and not cleared: nothing of it comes after this.
+    #: Nothing of this utterance comes after it. True exactly once for an utterance that was ended and not cleared
+    #: (once more when it is replayed by a resume).
     last: bool = False
 
 
 class _Utterance:
     """Audio of one utterance and how far it was sent."""
 
-    __slots__ = ("audio", "ended", "epoch", "finished", "number", "position")
+    __slots__ = ("audio", "ended", "epoch", "number", "position")
 
     def __init__(self, epoch: int, number: int) -> None:
         self.epoch = epoch
@@ -43,7 +44,6 @@ class _Utterance:
         self.audio = bytearray()
         self.position = 0
         self.ended = False
-        self.finished = False  # ``last`` was reported
 
     @property
     def waiting(self) -> int:
@@ -95,26 +95,22 @@ class Playout:
         self._paused = True
 
     def resume(self, utterance: int, from_ms: int) -> None:
-        """Go on from ``from_ms`` of ``utterance`` (current or kept), then with all that follows it.
+        """Go on from ``from_ms`` of ``utterance`` (current or kept), then with all that follows it, from its start.
+
+        What stands before it and was not said is skipped without a report.
 
         ``from_ms`` is cut to what the utterance holds. ``ValueError`` when it is not known (any more).
         """
-        for index, item in enumerate(self._done):
-            if item.number == utterance:
-                replayed = [self._done.pop() for _ in range(len(self._done) - index)]
-                for again in replayed:
-                    again.position, again.finished = 0, False
-                    self._queue.appendleft(again)
-                break
-        if not any(item.number == utterance for item in self._queue):
+        everything = list(self._all())
+        place = next((n for n in reversed(range(len(everything))) if everything[n].number == utterance), None)
+        if place is None:
             raise ValueError(f"utterance {utterance} is not kept; it was cleared or played too long ago")
-        for item in self._queue:
-            if item.number == utterance:
-                item.position = min(max(from_ms, 0) * BYTES_PER_MS, len(item.audio) & ~1)
-                break
-            item.position, item.finished = len(item.audio), True
-        while self._queue[0].number != utterance:
-            self._keep(self._queue.popleft())
+        again = everything[place:]
+        for item in again:
+            item.position = 0
+        again[0].position = min(max(from_ms, 0) * BYTES_PER_MS, len(again[0].audio))
+        self._done = deque(everything[:place])
+        self._queue = deque(again)
         self._paused = False
 
     def clear(self) -> int:
@@ -157,12 +153,7 @@ class Playout:
         return frame if len(frame) == FRAME_BYTES else frame + bytes(FRAME_BYTES - len(frame))
 
     def _finish(self) -> None:
-        item = self._queue.popleft()
-        item.finished = True
-        self._keep(item)
-
-    def _keep(self, item: _Utterance) -> None:
-        self._done.append(item)
+        self._done.append(self._queue.popleft())
         while sum(len(kept.audio) for kept in self._done) > KEEP_MS * BYTES_PER_MS and len(self._done) > 1:
             self._done.popleft()
 
