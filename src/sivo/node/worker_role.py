@@ -9,8 +9,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from sivo.base import logs
+from sivo.base.clock import SystemClock
 from sivo.base.errors import SivoError
 from sivo.base.node import node_id
+from sivo.base.settings import Settings
+from sivo.db.connect import connect
+from sivo.node import ready
+from sivo.outbound.client import GuardedClient
+from sivo.recording.job import RecordingJobs
+from sivo.recording.retention import expire_recordings
+from sivo.storage.store import Objects
+from sivo.transcription.retention import expire_transcripts
+from sivo.vault.kek import FileKek
+from sivo.vault.vault import Vault
+from sivo.webhooks.sender import Sender
 
 log = logs.get("worker")
 
