@@ -161,8 +161,11 @@ class Runner:
                 self._stt.drop(effect.segment)
             case effects.Ask():
                 self._ask(effect)
+            case effects.Unask():
+                self._unask(effect.epoch)
             case effects.Cancel():
-                self._cancel(effect.epoch)
+                self._unask(effect.epoch)
+                self._voice.cancel(effect.epoch)
             case effects.Finish():
                 self._finish()
             case _:
@@ -207,13 +210,12 @@ class Runner:
         self.happen(events.Used("llm_completion_tokens", usage.completion_tokens))
         self.happen(events.TokensDone(wanted.epoch))
 
-    def _cancel(self, epoch: int) -> None:
+    def _unask(self, epoch: int) -> None:
         if self._thinking is not None and self._thinking[0] == epoch:
             task = self._thinking[1]
             if task is not asyncio.current_task():
                 task.cancel()
             self._thinking = None
-        self._voice.cancel(epoch)
 
     # --- speech-to-text, end ----------------------------------------------------------------------------------------
 

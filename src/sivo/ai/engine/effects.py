@@ -67,6 +67,13 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class Unask:
+    """Close the model's stream of this epoch; what was already cut into sentences is still spoken."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Close model stream and synthesis of this epoch; whatever still comes of it is dropped."""
 
@@ -116,6 +123,7 @@ Effect = (
     | Transcribe
     | Unlisten
     | Ask
+    | Unask
     | Speak
     | Tone
     | Prepare

@@ -75,16 +75,18 @@ def give_up(core: Core, stage: Stage, cause: Cause, detail: str) -> None:
         return
     _fault(core, stage, cause, detail, "transfer" if core.spec.transfer_to else "goodbye")
     failure = f"{stage} {cause}: {detail}"
-    for name in ("llm", "tts"):
-        core.timers.pop(name, None)
+    core.timers.pop("llm", None)
     if reply is None:
         apologise(core, failure)
         return
     reply.failure = failure
     reply.text_complete = True
     reply.interruptible = False
-    core.effect(effects.Cancel(reply.epoch))
-    _drop_unmade(core)
+    if stage == "tts":
+        core.effect(effects.Cancel(reply.epoch))
+        _drop_unmade(core)
+    else:
+        core.effect(effects.Unask(reply.epoch))
     replies.check_finished(core)
 
 
@@ -92,8 +94,6 @@ def _drop_unmade(core: Core) -> None:
     """Utterances without audio will never be heard; those with some end where it ends."""
     assert core.reply is not None
     core.reply.utterances = [item for item in core.reply.utterances if item.audio_ms > 0]
-    for item in core.reply.utterances:
-        item.complete = item.complete or item.finished
     core.timers.pop("tts", None)
 
 

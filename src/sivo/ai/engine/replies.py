@@ -144,7 +144,7 @@ def on_frame(core: Core, utterance: Utterance, offset_ms: float, duration_ms: fl
         utterance.finished = True
         if utterance.start_ms is not None:
             core.last_agent_text = utterance.text or core.last_agent_text
-            _transcript(core, reply, utterance, utterance.text)
+            _transcript(core, reply, utterance, _heard(utterance))
         if reply.stop_after == utterance.number and not reply.finished:
             limits.cut_short(core)
             return
@@ -182,10 +182,10 @@ def heard_text(reply: Reply) -> str:
 
 
 def _heard(utterance: Utterance) -> str:
-    if utterance.finished:
-        return utterance.text if utterance.start_ms is not None else ""
     if utterance.start_ms is None or not utterance.text:
         return ""
+    if utterance.finished and utterance.complete:
+        return utterance.text
     return cut(utterance.text, utterance.audio_ms, utterance.played_ms, complete=utterance.complete).text
 
 
