@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -103,8 +103,8 @@ class MediaLink(asyncio.Protocol):
     # --- asyncio.Protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        # No isinstance: uvloop's transports are not registered as asyncio's.
+        self._transport = cast(asyncio.WriteTransport, transport)
         self._deframer = wire.Deframer()
         self._lost = asyncio.Event()
 
