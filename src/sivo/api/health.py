@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from sivo.api.context import Context
 from sivo.base.errors import SivoError
+from sivo.base.settings import Settings
 
 
 async def _database_state(context: Context) -> str:
@@ -19,9 +21,10 @@ async def _database_state(context: Context) -> str:
     return "up"
 
 
-def _media_state(context: Context) -> str:
-    found = sorted(context.settings.run_dir.glob("media-*.sock"))
-    return "up" if found else "down: no media process has opened its socket"
+def _media_state(settings: Settings) -> str:
+    copies = settings.media_processes or os.cpu_count() or 1
+    missing = [str(index) for index in range(copies) if not settings.media_socket(index).exists()]
+    return f"down: no socket of media {', '.join(missing)}" if missing else "up"
 
 
 def make_router(context: Context) -> APIRouter:
@@ -34,7 +37,7 @@ def make_router(context: Context) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz(response: Response) -> dict[str, Any]:
-        checks = {"database": await _database_state(context), "media": _media_state(context)}
+        checks = {"database": await _database_state(context), "media": _media_state(context.settings)}
         ready = all(state == "up" for state in checks.values())
         response.status_code = 200 if ready else 503
         return {"status": "ready" if ready else "not ready", "checks": checks}

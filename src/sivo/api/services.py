@@ -27,7 +27,7 @@ async def open_context(settings: Settings, clock: Clock, database: Database) -> 
             clock=clock,
             database=database,
             vault=vault,
-            resources=Resources(database, vault),
+            resources=await Resources.open(settings, clock, database, vault),
             identity=identity,
         )
     finally:

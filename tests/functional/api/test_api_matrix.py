@@ -1,0 +1,152 @@
+"""Every route × every role, generated from the application itself: a route that is added without a gate fails here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from sivo.api.app import create_app
+from sivo.base.settings import Settings
+from sivo.db.scopes import Database
+from sivo.identity.access import OperatorGate, Role, RoleGate, current_caller
+from support.running_api import RunningApi, running_api
+
+#: The closed list of routes that need no token. A route that is added here needs a reason in the review.
+OPEN = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/api/openapi.json"),
+    ("POST", "/api/auth/login"),
+    ("POST", "/auth/login"),
+}
+#: Open to every signed-in caller whatever the role; they are about the caller alone.
+ANYBODY = {("GET", "/api/me"), ("POST", "/api/auth/logout"), ("POST", "/auth/logout")}
+PASSWORD = "correct horse battery"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one path, and the roles its gate admits; None without a gate."""
+
+    method: str
+    path: str
+    roles: frozenset[Role] | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.method, self.path
+
+    @property
+    def url(self) -> str:
+        return re.sub(r"\{[^}]+\}", "0198c5a0-0000-7000-8000-000000000000", self.path)
+
+
+def _gate(dependant: Dependant) -> frozenset[Role] | None:
+    """Roles of the strictest gate among the dependencies of a route."""
+    found: list[frozenset[Role]] = []
+    for child in dependant.dependencies:
+        if isinstance(child.call, RoleGate | OperatorGate):
+            found.append(child.call.roles)
+        elif child.call is current_caller:
+            found.append(frozenset(Role))
+        inner = _gate(child)
+        if inner is not None:
+            found.append(inner)
+    return frozenset.intersection(*found) if found else None
+
+
+def routes_of(app: FastAPI) -> Iterator[Route]:
+    for route in iter_route_contexts(app.routes):
+        dependant = getattr(route.original_route, "dependant", None)
+        roles = _gate(dependant) if dependant is not None else None
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            yield Route(method, str(route.path), roles)
+
+
+@pytest.fixture
+async def api(settings: Settings, database: Database) -> AsyncIterator[RunningApi]:
+    async with running_api(settings, database) as running:
+        yield running
+
+
+async def _tokens(api: RunningApi) -> dict[Role, str]:
+    tenant = await api.tenant("acme")
+    tokens = {}
+    for number, role in enumerate(Role, start=1):
+        await api.user(tenant, f"{role}@acme.example", PASSWORD, role=role.value)
+        answer = await api.login(f"{role}@acme.example", PASSWORD, source=f"127.0.1.{number}")
+        tokens[role] = answer.json()["access_token"]
+    return tokens
+
+
+async def _call(api: RunningApi, route: Route, token: str | None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return await api.http.request(route.method, route.url, headers=headers)
+
+
+async def test_no_route_is_open_but_those_of_the_closed_list(api: RunningApi) -> None:
+    routes = list(routes_of(create_app(api.context)))
+    assert {route.key for route in routes if route.roles is None} == OPEN
+    assert {route.key for route in routes if route.roles == frozenset(Role)} >= ANYBODY
+
+
+async def test_without_a_token_every_route_answers_401(api: RunningApi) -> None:
+    routes = [route for route in routes_of(create_app(api.context)) if route.key not in OPEN]
+    assert len(routes) > 20
+    for route in routes:
+        for token in (None, "not-a-token"):
+            answer = await _call(api, route, token)
+            assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED"), route
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_every_role_gets_through_the_gates_that_admit_it_and_no_other(api: RunningApi) -> None:
+    tokens = await _tokens(api)
+    routes = [r for r in routes_of(create_app(api.context)) if r.roles is not None and "logout" not in r.path]
+    for role, token in tokens.items():
+        for route in routes:
+            answer = await _call(api, route, token)
+            code = answer.json().get("code") if "problem" in answer.headers.get("content-type", "") else None
+            if route.roles is not None and role in route.roles:
+                assert answer.status_code != 401 and code != "INSUFFICIENT_ROLE", (role, route, answer.text)
+                assert answer.status_code < 500, (role, route, answer.text)
+            else:
+                assert (answer.status_code, code) == (403, "INSUFFICIENT_ROLE"), (role, route)
+
+
+#: A few cells of the published matrix written out by hand, so that a gate that is wrong everywhere is seen too.
+EXPECTED = [
+    ("GET", "/api/config", {"agent", "viewer", "supervisor", "admin", "superadmin"}),
+    ("PATCH", "/api/config", {"admin", "superadmin"}),
+    ("GET", "/api/dids", {"viewer", "supervisor", "admin", "superadmin"}),
+    ("POST", "/api/dids", {"admin", "superadmin"}),
+    ("POST", "/api/trunks", {"admin", "superadmin"}),
+    ("GET", "/api/webhooks", {"viewer", "supervisor", "admin", "superadmin"}),
+    ("POST", "/api/users", {"admin", "superadmin"}),
+    ("DELETE", "/api/users/{id}", {"admin", "superadmin"}),
+    ("POST", "/api/users/{user_id}/password", {"admin", "superadmin"}),
+    ("PUT", "/api/secrets/{name}", {"admin", "superadmin"}),
+    ("GET", "/api/secrets", {"viewer", "supervisor", "admin", "superadmin"}),
+    ("POST", "/api/tenants", {"superadmin"}),
+    ("GET", "/api/calls", {"viewer", "supervisor", "admin", "superadmin"}),
+    ("GET", "/api/recordings/{recording_id}/audio", {"supervisor", "admin", "superadmin"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "roles"), EXPECTED)
+async def test_cells_of_the_published_matrix(api: RunningApi, method: str, path: str, roles: set[str]) -> None:
+    wanted = re.sub(r"\{[^}]+\}", "{}", path)
+    found = [
+        route
+        for route in routes_of(create_app(api.context))
+        if route.method == method and re.sub(r"\{[^}]+\}", "{}", route.path) == wanted
+    ]
+    assert [{role.value for role in route.roles or ()} for route in found] == [roles]
