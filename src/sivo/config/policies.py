@@ -34,8 +34,8 @@ class Policy:
         return cls(
             id=id,
             name=str(body.get("name") or id),
-            scope=str(body["scope"]["kind"]),
-            scope_id=str(body["scope"].get("id") or ""),
+            scope=str(body["scope"]),
+            scope_id=str(body.get("scope_id") or ""),
             active=bool(body["active"]),
             fields={name: body[name] for name in names if body.get(name) is not None},
         )

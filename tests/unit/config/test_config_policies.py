@@ -83,6 +83,6 @@ def test_a_dids_language_beats_the_key_and_a_policys_beats_the_did() -> None:
 
 
 def test_a_stored_body_gives_only_what_it_sets() -> None:
-    body = {"name": "all", "scope": {"kind": "tenant", "id": None}, "active": True, "format": None, "retention_days": 7}
+    body = {"name": "all", "scope": "tenant", "scope_id": None, "active": True, "format": None, "retention_days": 7}
     made = Policy.from_body("id-1", body, recording.POLICY_FIELDS)
     assert (made.scope, made.scope_id, dict(made.fields)) == ("tenant", "", {"retention_days": 7})
