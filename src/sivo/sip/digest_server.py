@@ -64,7 +64,7 @@ class DigestServer:
         self._ttl = nonce_ttl
         self._memory = memory
         self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()  # nonce -> highest count, window below it
-        self._floor = 0  # nonces made at or before this time (ms) and not remembered are stale
+        self._floor = -1  # nonces made at or before this time (ms) and not remembered are stale
         self._dummy = secrets.token_hex(32)
 
     # --- challenge ------------------------------------------------------------------------------------------------
