@@ -63,7 +63,7 @@ async def expect(
         """insert into recording
              (id, tenant_id, call_id, node, journal_path, state, wanted, rule, format, kms, provider_id,
               expiry_action, retention_days, created_at, expires_at, due_at)
-           values ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $12)
+           values ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $13)
            on conflict (call_id) do nothing returning id""",
         id,
         tenant_id,
