@@ -43,8 +43,9 @@ def test_stt_fails(cause: str, transfer_to: str) -> None:
     call.run(60_000)
     _in_time(call, end)
     assert APOLOGY in call.said
-    assert call.ended.reason == "provider_failure"
+    assert call.ended.reason == ("transfer" if transfer_to else "provider_failure")
     assert call.ended.transfer_to == transfer_to
+    assert call.ended.detail.startswith(f"stt {cause}")
     assert ("Goodbye." in call.said) is (not transfer_to)
     assert {(fault.stage, fault.cause) for fault in call.faults} == {("stt", cause)}
     assert [fault.action for fault in call.faults] == (["retry"] if cause in ("refused", "cut") else []) + [
@@ -156,7 +157,7 @@ def test_tts_is_dead_from_the_start(cause: str) -> None:
     call.run(60_000)
     assert call.first_frame_after(0) <= BOUND_MS
     assert call.said == [], "a tone has no words"
-    assert (call.ended.reason, call.ended.transfer_to) == ("provider_failure", "200")
+    assert (call.ended.reason, call.ended.transfer_to) == ("transfer", "200")
 
 
 def test_tts_never_answers_from_the_start() -> None:

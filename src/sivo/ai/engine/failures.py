@@ -102,7 +102,7 @@ def apologise(core: Core, detail: str) -> None:
     if core.reply is not None:
         replies.fail(core)
     core.forget_caller()
-    core.ending = Ending("provider_failure", core.spec.transfer_to, detail)
+    core.ending = Ending("transfer" if core.spec.transfer_to else "provider_failure", core.spec.transfer_to, detail)
     reply = replies.new(core, Kind.APOLOGY)
     reply.interruptible = False
     core.enter(State.CLOSING)
