@@ -27,7 +27,8 @@ _WINDOW = 50  # ticks between two decisions
 _LOW_MS = 4.0
 _HIGH_MS = 36.0
 _PATIENCE = 5  # windows that must all be early before a frame is dropped
-_LATE_RUN = 5  # late packets in a row after which the mapping is made anew
+_LATE_RUN = 5  # late packets in a row, over at least _LATE_S (no mere burst), after which the mapping is made anew
+_LATE_S = 0.08
 _JUMP = 8000  # samples ahead after which a packet belongs to a new mapping
 _SILENT_S = 1.0  # without any packet the next one starts afresh
 _QUIET_RMS = 250
@@ -84,6 +85,7 @@ class JitterBuffer:
         self._heard = codec.SILENCE_PCM
         self._payload_type = codec.PCMU
         self._late_run = 0
+        self._late_since = 0.0
         self._pending = 0  # +1 insert a frame, -1 drop one
         self._pending_ticks = 0
         self._window_ticks = 0
@@ -124,7 +126,7 @@ class JitterBuffer:
         self._last_arrival = now
         timestamp = self._next + self._distance(packet.timestamp)
         if timestamp + len(packet.payload) <= self._next:
-            self._too_late(packet)
+            self._too_late(packet, now)
             return
         self._late_run = 0
         self._margin((timestamp - self._next) / codec.SAMPLES_PER_MS + self._until_pop(now) * 1000)
@@ -140,11 +142,11 @@ class JitterBuffer:
             return self._conceal()
         self._count_tick()
         if self._pending and self._move_now():
-            if self._pending > 0:
-                self._pending = 0
+            direction, self._pending = self._pending, 0
+            self._reset_window()  # margins measured before the move say nothing any more
+            if direction > 0:
                 self.inserted += 1
                 return self._conceal()
-            self._pending = 0
             self.dropped += 1
             self._next += _FRAME
         frame = self._take()
@@ -179,12 +181,14 @@ class JitterBuffer:
             self.skipped += surplus
             self._next += surplus * _FRAME
 
-    def _too_late(self, packet: RtpPacket) -> None:
+    def _too_late(self, packet: RtpPacket, now: float) -> None:
         self.late += 1
         self._window_late += 1
         self._window_packets += 1
         self._late_run += 1
-        if self._late_run >= _LATE_RUN:
+        if self._late_run == 1:
+            self._late_since = now
+        if self._late_run >= _LATE_RUN and now - self._late_since >= _LATE_S - 0.001:
             self.resyncs += 1
             self._start(packet)
 
