@@ -12,6 +12,7 @@ that set role and tenant).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -34,15 +35,15 @@ OPEN_TIMEOUT_S = 10.0
 _REASON = re.compile(r"[A-Za-z0-9 _.:/-]{3,200}")
 #: Whatever an earlier user of the connection set for its session is gone before this scope begins.
 _FRESH = "reset role; reset all; begin; "
-_AWAY = (
-    OSError,
-    TimeoutError,
+_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,  # a query met a connection that was just being closed from the other side
 )
+_AWAY = (OSError, TimeoutError, *_GONE)
 
 
 def unavailable(cause: BaseException) -> SivoError:
@@ -144,8 +145,9 @@ class Database:
             await self._begin(connection, setting)
             yield connection
         except BaseException as error:
+            lost = _lost(connection, error)
             await self._abandon(connection)
-            if isinstance(error, _AWAY) and not isinstance(error, TimeoutError):
+            if lost:
                 raise unavailable(error) from error
             raise
         else:
@@ -167,8 +169,9 @@ class Database:
         try:
             status = await connection.execute("commit")
         except BaseException as error:
+            lost = _lost(connection, error)
             await self._abandon(connection)
-            if isinstance(error, _AWAY):
+            if lost or isinstance(error, TimeoutError):
                 raise unavailable(error) from error
             raise
         await self._pool.release(connection)
@@ -180,8 +183,23 @@ class Database:
         try:
             await asyncio.shield(connection.execute("rollback", timeout=2))
         except (Exception, asyncio.CancelledError):  # the server takes back what a lost connection had begun
-            connection.terminate()
+            with contextlib.suppress(asyncpg.InterfaceError):
+                connection.terminate()
         await asyncio.shield(self._pool.release(connection))
+
+
+def _lost(connection: Connection, error: BaseException) -> bool:
+    """Whether ``error`` means that the connection went away (an OSError of the caller's own work does not)."""
+    if isinstance(error, _GONE):
+        return True
+    return isinstance(error, OSError | asyncpg.InterfaceError) and _closed(connection)
+
+
+def _closed(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool took a lost connection away from its user
+        return True
 
 
 @asynccontextmanager
