@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sivo.base.settings import Settings
 from sivo.config import state
+from sivo.config.kinds import PLATFORM_ID
 from sivo.config.policies import Policy
 from sivo.config.resolve import Resolver
 from sivo.config.state import Resource, TenantRow
@@ -45,7 +46,7 @@ class Loader:
         """Every tenant with the version of its configuration."""
         async with self._database.platform("routing directory") as conn:
             rows = await conn.fetch("select id, config_version from tenant")
-        return {row["id"]: row["config_version"] for row in rows}
+        return {row["id"]: row["config_version"] for row in rows if row["id"] != PLATFORM_ID}
 
     async def load(self, tenant_id: UUID) -> TenantPicture | None:
         """The picture of one tenant as it is now; None when there is no such tenant."""
