@@ -110,7 +110,7 @@ async def history(
         document = json.loads(row["canonical"])
         found.append(
             {
-                "version": row["seq"],
+                "seq": row["seq"],
                 "at": document["at"],
                 "author": document["author"],
                 "role": document["role"],

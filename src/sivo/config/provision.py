@@ -28,7 +28,7 @@ async def create_tenant(
     status: str = "active",
 ) -> TenantRow:
     """A new tenant; without a slug one is generated from the name. ALREADY_EXISTS when slug or domain is taken."""
-    body: dict[str, Any] = {"name": name, "plan": plan, "slug": slug}
+    body: dict[str, Any] = {"name": name, "plan": plan, "slug": slug, "status": status}
     tenant_id: UUID = uuid7()
     await context.resources.apply(tenant_id, author, reason, [Create("tenant", body)])
     return await context.resources.tenant(tenant_id)

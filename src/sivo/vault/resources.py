@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import StringConstraints
 
 from sivo.config.kinds import Body, ResourceKind, SecretField, Unique, register_kind
-from sivo.config.types import Host
 
-#: Shown as ``secrets.<name>`` by ``GET /api/config``.
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-
-
-def _host(value: str) -> str:
-    try:
-        return Host().check(value)
-    except ValueError:
-        if value.replace(".", "").isdigit() or ":" in value:
-            return value
-        raise
+#: Shown as ``secrets.<name>`` by ``GET /api/config``; without a slash, which names of other vault entries have.
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
+HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}$", to_lower=True)]
 
 
 class ProviderSecret(Body):
-    """A named secret and the only host that it is ever sent to; another host asks for it again."""
+    """A named secret and the only host that it is ever sent to (null: any); another host asks for it again."""
 
     name: SecretName
-    host: Annotated[str, StringConstraints(min_length=1, max_length=253), AfterValidator(_host)]
+    host: HostName | None = None
 
 
 def _vault_name(resource_id: str, body: Mapping[str, Any], field: str) -> str:
@@ -39,7 +30,7 @@ PROVIDER_SECRET = register_kind(
         name="secret",
         plural="secrets",
         model=ProviderSecret,
-        secrets=(SecretField("value", host="host", required=True, min_length=4, max_length=4096),),
+        secrets=(SecretField("value", host="host", required=True, min_length=1, max_length=8192),),
         unique=(Unique("secret.name", ("name",)),),
         immutable=("name",),
         secret_name=_vault_name,

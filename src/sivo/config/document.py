@@ -1,0 +1,114 @@
+"""The flat document of ``GET /api/config`` and the explanation of single values."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sivo.base.errors import SivoError
+from sivo.base.settings import Settings
+from sivo.config import registry, state
+from sivo.config.change import Scope
+from sivo.config.draft import ENDPOINT_FIELDS
+from sivo.config.key import Inputs, Key, Level
+from sivo.config.kinds import PLATFORM_ID
+from sivo.config.resolve import Resolver, Stored
+from sivo.config.types import REDACTED
+from sivo.db.scopes import Connection
+
+
+async def resolver_at(
+    connection: Connection, tenant_id: UUID, scope: Scope, settings: Settings
+) -> tuple[Resolver, int]:
+    """Effective values as seen at ``scope``, and the version of the chain they were read at."""
+    row = await state.known_tenant(connection, tenant_id)
+    if scope.level in (Level.PLATFORM, Level.PLAN):
+        return await _platform_resolver(connection, scope, settings), row.version
+    if tenant_id == PLATFORM_ID:
+        raise SivoError("VALIDATION_FAILED", "the platform has no values of a tenant", where="query.scope")
+    stored = [one for one in await state.stored_values(connection, tenant_id, row.plan) if one.level is not Level.ORG]
+    if scope.level is Level.ENDPOINT:
+        stored += await _endpoint_values(connection, tenant_id, scope)
+    if scope.level is Level.ORG:
+        raise SivoError("NOT_FOUND", f"no Salesforce org {scope.target[:40]!r} is connected", where="query.scope")
+    return Resolver(state.inputs_of(row, settings), stored), row.version
+
+
+async def _platform_resolver(connection: Connection, scope: Scope, settings: Settings) -> Resolver:
+    plan = scope.target or "starter"
+    inputs = Inputs(
+        slug="<slug>", plan=plan, sip_suffix=settings.sip_domain_suffix, app_suffix=settings.app_domain_suffix
+    )
+    stored = await state.stored_values(connection, PLATFORM_ID, plan)
+    return Resolver(inputs, [one for one in stored if one.level is Level.PLATFORM or one.level is scope.level])
+
+
+async def _endpoint_values(connection: Connection, tenant_id: UUID, scope: Scope) -> list[Stored]:
+    try:
+        endpoint_id = UUID(scope.target)
+    except ValueError:
+        raise SivoError("VALIDATION_FAILED", f"{scope} names no webhook endpoint", where="query.scope") from None
+    found = (await state.resources_by_id(connection, tenant_id, [endpoint_id])).get(endpoint_id)
+    if found is None or found.kind != "webhook_endpoint":
+        raise SivoError("NOT_FOUND", f"there is no webhook endpoint {endpoint_id}", where="query.scope")
+    values: dict[str, Any] = {**found.body, **found.secrets}
+    return [
+        Stored(key, Level.ENDPOINT, values[field], scope.target, at=found.updated_at, seq=found.version)
+        for key, field in ENDPOINT_FIELDS.items()
+        if values.get(field) is not None
+    ]
+
+
+async def secret_names(connection: Connection, tenant_id: UUID) -> list[str]:
+    """Names of the tenant's provider secrets."""
+    return sorted(str(one.body["name"]) for one in await state.resources(connection, tenant_id, "secret"))
+
+
+def document(resolver: Resolver, role: str, secrets: list[str], jwt_keys: list[str]) -> dict[str, Any]:
+    """Flat JSON for ``role``: the keys in the order of the reference, then secrets and JWT keys, redacted."""
+    found: dict[str, Any] = {}
+    for name, key in registry.KEYS.items():
+        if role in key.read_roles:
+            found[name] = REDACTED if key.secret else resolver.effective(name).value
+    if role != "agent":
+        found |= {f"secrets.{name}": REDACTED for name in secrets}
+        found |= {f"jwt_keys.{kid}": REDACTED for kid in sorted(jwt_keys)}
+    return found
+
+
+def explanation(resolver: Resolver, name: str, role: str) -> dict[str, Any]:
+    """Why a key has its value: the winner, every level's value, the default, and the declaration."""
+    key = registry.get(name)
+    if role not in key.read_roles:
+        raise SivoError("INSUFFICIENT_ROLE", f"role {role} may not read {name}", where=name)
+    effective = resolver.effective(name)
+    default = Resolver(resolver.inputs, _others(resolver, name)).effective(name)
+    return {
+        "key": name,
+        "value": _shown(key, effective.value),
+        **effective.provenance(),
+        "levels": [_level(key, one) for one in resolver.levels(name)],
+        "default": {"value": _shown(key, default.value), "how": default.how},
+        "declaration": key.describe(),
+    }
+
+
+def _others(resolver: Resolver, name: str) -> list[Stored]:
+    return [one for key in registry.KEYS if key != name for one in resolver.levels(key)]
+
+
+def _level(key: Key, one: Stored) -> dict[str, Any]:
+    return {
+        "level": str(one.level),
+        "source": one.source,
+        "value": _shown(key, one.value),
+        "locked": one.locked,
+        "author": one.author,
+        "at": one.at.isoformat() if one.at else None,
+        "reason": one.reason,
+        "version": one.seq,
+    }
+
+
+def _shown(key: Key, value: Any) -> Any:
+    return REDACTED if key.secret else value

@@ -1,0 +1,104 @@
+"""What the routes of the configuration plane share: reading bodies, reasons, scopes and entity tags."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any
+from urllib.parse import unquote
+from uuid import UUID
+
+from fastapi import Depends, Header, Query, Request
+
+from sivo.audit.canonical import canonical
+from sivo.base.errors import SivoError
+from sivo.config.change import Scope
+from sivo.config.key import Level
+from sivo.identity.access import TENANT_REQUIRED, Caller, RoleGate, current_caller
+
+_CONFIG_TAG = re.compile(r'\s*(?:W/)?"(\d{1,18})-([0-9a-f]{16})"\s*')
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The request's body, a JSON object (also as ``application/merge-patch+json``)."""
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise SivoError(
+            "VALIDATION_FAILED", "the body is not JSON", where="body", remedy="send a JSON object"
+        ) from None
+    if not isinstance(found, dict):
+        raise SivoError("VALIDATION_FAILED", "the body is not a JSON object", where="body")
+    return found
+
+
+def change_reason(x_change_reason: Annotated[str, Header(max_length=3000)] = "") -> str:
+    """Why something is changed: header ``X-Change-Reason``, percent-encoded UTF-8."""
+    return unquote(x_change_reason, errors="replace").strip()
+
+
+def scope_of(
+    scope: Annotated[
+        str, Query(max_length=100, description="`tenant`, `platform`, `plan:<name>`, `org:<id>` or `endpoint:<id>`.")
+    ] = "tenant",
+) -> Scope:
+    """The scope that the query names. Raises VALIDATION_FAILED."""
+    level, _, target = scope.partition(":")
+    wants_target = level in (Level.PLAN, Level.ORG, Level.ENDPOINT)
+    if level not in (Level.PLATFORM, Level.TENANT) and not (wants_target and target):
+        raise SivoError(
+            "VALIDATION_FAILED",
+            f"{scope[:60]!r} is no scope",
+            where="query.scope",
+            remedy="use tenant, platform, plan:<name>, org:<id> or endpoint:<id>",
+        )
+    return Scope(Level(level), target)
+
+
+class CallerGate(RoleGate):
+    """Lets ``roles`` and superadmin through without asking for a tenant: platform-wide work names none."""
+
+    async def __call__(  # type: ignore[override]  # the same gate, one step earlier
+        self, caller: Annotated[Caller, Depends(current_caller)]
+    ) -> Caller:
+        if caller.role not in self.roles:
+            raise SivoError("INSUFFICIENT_ROLE", f"role {caller.role} may not do this")
+        return caller
+
+
+def own_tenant(caller: Caller) -> UUID:
+    """The tenant that the caller works on. Raises TENANT_REQUIRED."""
+    if caller.tenant_id is None:
+        raise SivoError(
+            TENANT_REQUIRED, "the request names no tenant", where="header X-Tenant-Id", remedy="send the tenant's id"
+        )
+    return caller.tenant_id
+
+
+JsonObject = Annotated[dict[str, Any], Depends(json_object)]
+Reason = Annotated[str, Depends(change_reason)]
+ScopeQuery = Annotated[Scope, Depends(scope_of)]
+
+
+def config_tag(version: int, document: dict[str, Any]) -> str:
+    """Entity tag of a configuration document: its content, and the version at which it was read."""
+    return f'"{version}-{hashlib.sha256(canonical(document)).hexdigest()[:16]}"'
+
+
+def same_content(header: str | None, tag: str) -> bool:
+    """Whether ``header`` (If-Match or If-None-Match, a list or ``*``) names the content of ``tag``."""
+    if header is None:
+        return False
+    if header.strip() == "*":
+        return True
+    ours = _CONFIG_TAG.fullmatch(tag)
+    return ours is not None and any(
+        (theirs := _CONFIG_TAG.fullmatch(one)) is not None and theirs[2] == ours[2] for one in header.split(",")
+    )
+
+
+def version_in(header: str) -> int | None:
+    """The version that an If-Match header was read at, None when it holds no tag of ours."""
+    found = _CONFIG_TAG.fullmatch(header)
+    return int(found[1]) if found else None

@@ -1,0 +1,183 @@
+"""Routes of the configuration plane: ``/api/config`` and everything below it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+
+from sivo.api.context import Context
+from sivo.audit.ledger import history
+from sivo.base.errors import SivoError, register
+from sivo.config import registry, resource_routes, secret_routes
+from sivo.config.change import Change, Scope, SetKey, UnsetKey
+from sivo.config.document import document, explanation, resolver_at, secret_names
+from sivo.config.http import (
+    CallerGate,
+    JsonObject,
+    Reason,
+    ScopeQuery,
+    config_tag,
+    own_tenant,
+    same_content,
+    version_in,
+)
+from sivo.config.key import Level
+from sivo.config.kinds import PLATFORM_ID
+from sivo.db.scopes import Connection
+from sivo.identity.access import (
+    EVERYONE,
+    READERS,
+    WRITERS,
+    Caller,
+    Principal,
+    Role,
+    require,
+)
+
+CONFIRMATION_REQUIRED = register("CONFIRMATION_REQUIRED", 409)
+Who = Annotated[Caller, Depends(CallerGate(EVERYONE))]
+IfMatch = Annotated[str | None, Header(max_length=500)]
+
+
+def make_router(context: Context) -> APIRouter:
+    """Keys, the resources of every kind, and provider secrets."""
+    router = APIRouter()
+    router.include_router(_config_router(context))
+    router.include_router(secret_routes.make_router(context))
+    router.include_router(resource_routes.make_router(context))
+    return router
+
+
+class _Plane:
+    """What the routes below do, on the services of one process."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def chain(self, who: Caller, scope: Scope) -> UUID:
+        """Whose values are meant. Platform and plan are a superadmin's; the rest belongs to a tenant."""
+        if scope.level in (Level.PLATFORM, Level.PLAN):
+            if who.role is not Role.SUPERADMIN:
+                raise SivoError("INSUFFICIENT_ROLE", f"only a superadmin works at {scope}", where="query.scope")
+            return PLATFORM_ID
+        return own_tenant(who)
+
+    async def read(self, connection: Connection, chain: UUID, scope: Scope, role: str) -> tuple[dict[str, Any], str]:
+        """The document and its entity tag."""
+        resolver, version = await resolver_at(connection, chain, scope, self._context.settings)
+        names = await secret_names(connection, chain)
+        kids = [str(key["kid"]) for key in self._context.identity.keys.jwks()["keys"]]
+        found = document(resolver, role, names, kids)
+        return found, config_tag(version, found)
+
+    async def get(self, chain: UUID, scope: Scope, role: str) -> tuple[dict[str, Any], str]:
+        """As :meth:`read`, in a scope of its own."""
+        async with self._context.database.tenant(chain) as connection:
+            return await self.read(connection, chain, scope, role)
+
+    async def patch(
+        self, chain: UUID, scope: Scope, who: Caller, changes: list[Change], reason: str, if_match: str | None
+    ) -> None:
+        """Apply ``changes`` unless the document is no longer the one that ``if_match`` names."""
+
+        async def unchanged(connection: Connection) -> None:
+            _found, tag = await self.read(connection, chain, scope, who.role)
+            if if_match is not None and not same_content(if_match, tag):
+                raise await _conflict(connection, chain, if_match, tag)
+
+        await self._context.resources.apply(chain, who.author, reason, changes, precondition=unchanged)
+
+
+async def _conflict(connection: Connection, chain: UUID, if_match: str, tag: str) -> SivoError:
+    seen = version_in(if_match)
+    entries = await history(connection, chain, target="key/%", limit=20) if seen is not None else []
+    meanwhile = [
+        {"version": one["seq"], "author": one["author"], "targets": [c["target"] for c in one["changes"]]}
+        for one in entries
+        if seen is not None and one["seq"] > seen
+    ]
+    return SivoError(
+        "VERSION_CONFLICT",
+        "the configuration was changed meanwhile",
+        where="header If-Match",
+        remedy="read it again and repeat the change",
+        details={"etag": tag, "meanwhile": meanwhile},
+    )
+
+
+def _changes(patch: dict[str, Any], scope: Scope, confirmed: list[str]) -> list[Change]:
+    found: list[Change] = []
+    for name, value in patch.items():
+        key = registry.get(name)
+        if key.confirm and name not in confirmed:
+            raise SivoError(
+                CONFIRMATION_REQUIRED,
+                f"{name}: {key.confirm}",
+                where=name,
+                remedy=f"repeat the request with ?confirm={name} when that is agreed",
+            )
+        found.append(UnsetKey(name, scope) if value is None else SetKey(name, value, scope))
+    return found
+
+
+def _config_router(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/api/config", tags=["configuration"])
+    plane = _Plane(context)
+
+    @router.get("", response_model=None)
+    async def get_config(
+        response: Response, who: Who, scope: ScopeQuery, if_none_match: IfMatch = None
+    ) -> dict[str, Any] | Response:
+        """Effective values as flat JSON: every key that the role may see, then secrets and JWT keys as `***`."""
+        found, tag = await plane.get(plane.chain(who, scope), scope, who.role)
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if same_content(if_none_match, tag):
+            return Response(status_code=304, headers=headers)
+        response.headers.update(headers)
+        return found
+
+    @router.patch("")
+    async def patch_config(
+        response: Response,
+        who: Annotated[Caller, Depends(CallerGate(WRITERS))],
+        scope: ScopeQuery,
+        patch: JsonObject,
+        reason: Reason,
+        if_match: IfMatch = None,
+        confirm: Annotated[list[str] | None, Query(description="Keys whose warning was read.")] = None,
+    ) -> dict[str, Any]:
+        """JSON merge patch (RFC 7396) of dotted keys, all or nothing; null removes an override."""
+        chain = plane.chain(who, scope)
+        await plane.patch(chain, scope, who, _changes(patch, scope, confirm or []), reason, if_match)
+        found, response.headers["ETag"] = await plane.get(chain, scope, who.role)
+        return found
+
+    @router.get("/schema")
+    async def get_schema(who: Who) -> dict[str, Any]:
+        """Every key that the role may see: type, bounds, default, where and by whom it is set, when it acts."""
+        return {"keys": [key.describe() for key in registry.KEYS.values() if who.role in key.read_roles]}
+
+    @router.get("/history")
+    async def get_history(
+        who: Annotated[Principal, Depends(require(*READERS))],
+        key: Annotated[str | None, Query(max_length=100)] = None,
+        before: Annotated[int | None, Query(ge=1, description="Older than this version.")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> dict[str, Any]:
+        """Change-sets of the tenant, newest first; with `key` only those that changed it."""
+        target = f"key/%/{registry.get(key).name}" if key else None
+        async with context.database.tenant(who.tenant_id) as connection:
+            items = await history(connection, who.tenant_id, target=target, before=before, limit=limit)
+        return {"items": items, "next": items[-1]["seq"] if len(items) == limit else None}
+
+    @router.get("/{key}")
+    async def explain(key: str, who: Who, scope: ScopeQuery) -> dict[str, Any]:
+        """One effective value with the value of every level, who set it, when and why."""
+        chain = plane.chain(who, scope)
+        async with context.database.tenant(chain) as connection:
+            resolver, _version = await resolver_at(connection, chain, scope, context.settings)
+        return explanation(resolver, key, who.role)
+
+    return router
