@@ -123,25 +123,23 @@ class Runner:
         if self._closed:
             return
         self._inbox.append(event)
+        self._drain([], at_ms)
+
+    def _do(self, wanted: list[effects.Effect]) -> None:
+        """Carry effects out that did not come from an event."""
+        self._drain(wanted, None)
+
+    def _drain(self, wanted: list[effects.Effect], at_ms: float | None) -> None:
         if self._busy:
             return
         self._busy = True
         try:
+            self._carry_out(wanted)
             while self._inbox and not self._closed:
                 now = float(self._clock_ms()) if at_ms is None else at_ms
                 self._carry_out(self._engine.handle(now, self._inbox.popleft()))
         finally:
             self._busy = False
-
-    def _do(self, wanted: list[effects.Effect]) -> None:
-        """Carry effects out that did not come from :meth:`happen`."""
-        self._busy = True
-        try:
-            self._carry_out(wanted)
-        finally:
-            self._busy = False
-        if self._inbox:
-            self.happen(self._inbox.popleft())
 
     def _carry_out(self, wanted: list[effects.Effect]) -> None:
         for effect in wanted:
