@@ -47,6 +47,7 @@ class ContractParser:
         self._expect = "key"  # key | colon | value | comma
         self._in_response = False
         self._surrogate = ""
+        self._scan = _Scan()
 
     def feed(self, piece: str) -> str:
         """Take a piece of output; returns new text of ``response``. :class:`ContractBroken` when it cannot go on."""
@@ -139,17 +140,19 @@ class ContractParser:
     def _read_key(self) -> bool:
         if self._raw[0] != '"':
             raise ContractBroken("a key in double quotes expected in the JSON object")
-        end = _value_end(self._raw)
+        end = self._scan.end(self._raw)
         if end is None:
             return False
+        self._scan = _Scan()
         self._key = str(_loads(self._raw[:end]))
         self._raw, self._expect = self._raw[end:], "colon"
         return True
 
     def _read_value(self) -> bool:
-        end = _value_end(self._raw)
+        end = self._scan.end(self._raw)
         if end is None:
             return False
+        self._scan = _Scan()
         value = _loads(self._raw[:end])
         if self._key == "response":
             if value is not None:
@@ -219,32 +222,43 @@ def _run_end(text: str, start: int) -> int:
     return min(ends, default=len(text))
 
 
-def _value_end(text: str) -> int | None:
-    """Length of the JSON value at the start of ``text``, or None while it is not complete."""
-    depth, in_string, position = 0, False, 0
-    while position < len(text):
-        sign = text[position]
-        if in_string:
-            if sign == "\\":
-                position += 1
-            elif sign == '"':
-                in_string = False
-                if depth == 0:
-                    return position + 1
-        elif sign == '"':
-            in_string = True
+class _Scan:
+    """Finds where a JSON value ends, going on where it stopped: long values must not be read again for every piece."""
+
+    def __init__(self) -> None:
+        self._position = self._depth = 0
+        self._in_string = False
+
+    def end(self, text: str) -> int | None:
+        """Length of the value at the start of ``text`` (the same as before, or longer), or None while it goes on."""
+        while self._position < len(text):
+            place, sign = self._position, text[self._position]
+            if self._in_string:
+                if sign == "\\":
+                    self._position += 2
+                    continue
+                self._in_string = sign != '"'
+                if not self._in_string and self._depth == 0:
+                    return place + 1
+            elif (found := self._outside(place, sign)) is not None:
+                return found
+            self._position += 1
+        return None
+
+    def _outside(self, place: int, sign: str) -> int | None:
+        if sign == '"':
+            self._in_string = True
         elif sign in "{[":
-            depth += 1
+            self._depth += 1
         elif sign in "}]":
-            if depth == 0:
-                return position
-            depth -= 1
-            if depth == 0:
-                return position + 1
-        elif depth == 0 and (sign == "," or (sign in _SPACE and position)):
-            return position
-        position += 1
-    return None
+            if self._depth == 0:
+                return place
+            self._depth -= 1
+            if self._depth == 0:
+                return place + 1
+        elif self._depth == 0 and (sign == "," or (sign in _SPACE and place)):
+            return place
+        return None
 
 
 def _loads(text: str) -> Any:

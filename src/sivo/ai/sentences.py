@@ -53,9 +53,10 @@ def speakable(text: str) -> bool:
 
 
 class SentenceCutter:
-    """Feed text as it arrives; get whole pieces, uncleaned."""
+    """Feed text as it arrives; get whole pieces, uncleaned. German writes ordinals with a full stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str = "en") -> None:
+        self._ordinals = language[:2].lower() == "de"
         self._buffer = ""
         self._first = True
 
@@ -112,5 +113,10 @@ class SentenceCutter:
             return True
         if text[-1].isdigit():
             # "am 3. Mai", "2. Stock", "91. 123": wait for the next character before deciding.
-            return not following or following.isdigit() or following.islower() or (len(text) <= 2 and text.isdigit())
+            return (
+                not following
+                or following.isdigit()
+                or following.islower()
+                or (self._ordinals and len(text) <= 2 and text.isdigit())
+            )
         return False

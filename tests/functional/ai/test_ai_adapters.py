@@ -102,7 +102,10 @@ async def test_a_server_that_knows_no_stream_options_is_asked_without(server: Sc
         ([*sse("half", done=False), b'data: {"error":{"message":"boom","code":"server_error"}}\n\n'], "cut"),
         ([*sse("half", done=False), b"data: {broken\n\n"], "garbage"),
         ([*sse("half", done=False), b"data: 7\n\n"], "garbage"),
-        ([*sse("half", done=False), b'data: {"choices":[{"delta":{},"finish_reason":"content_filter"}]}\n\n'], "rejected"),
+        (
+            [*sse("half", done=False), b'data: {"choices":[{"delta":{},"finish_reason":"content_filter"}]}\n\n'],
+            "rejected",
+        ),
         ([], "cut"),
     ],
 )
@@ -200,9 +203,7 @@ async def test_a_segment_is_posted_as_wav_with_a_tail_of_silence(server: Script,
     ("status", "body", "cause"),
     [(200, b"<html>", "garbage"), (200, b'{"text": 7}', "garbage"), (401, b"", "rejected"), (503, b"", "refused")],
 )
-async def test_transcription_fails(
-    server: Script, client: GuardedClient, status: int, body: bytes, cause: str
-) -> None:
+async def test_transcription_fails(server: Script, client: GuardedClient, status: int, body: bytes, cause: str) -> None:
     server.stt_status, server.stt_body = status, body
     with pytest.raises(ProviderError) as caught:
         await OpenAiTranscriber(client, stage(server)).transcribe(bytes(3200))
@@ -235,5 +236,3 @@ async def test_synthesis_fails(server: Script, client: GuardedClient) -> None:
             got += piece
     assert caught.value.cause == "cut"
     assert len(got) > 0
-
-

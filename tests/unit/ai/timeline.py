@@ -154,9 +154,7 @@ class Call:
         for report in reports:
             if report.duration_ms:
                 self.frames.append((self.now, report.epoch, report.utterance))
-            self.happen(
-                events.Sent(report.utterance, report.epoch, report.offset_ms, report.duration_ms, report.last)
-            )
+            self.happen(events.Sent(report.utterance, report.epoch, report.offset_ms, report.duration_ms, report.last))
         if frame is None:
             self.happen(events.Sent())
 

@@ -16,7 +16,7 @@ from sivo.media.protocol import Segment, Turn
 def new(core: Core, kind: Kind) -> Reply:
     """Begin a generation of agent speech under a new epoch."""
     core.epoch += 1
-    core.reply = Reply(core.epoch, kind, begun_at=core.now)
+    core.reply = Reply(core.epoch, kind, begun_at=core.now, cutter=SentenceCutter(core.spec.language))
     return core.reply
 
 
@@ -32,7 +32,7 @@ def ask(core: Core, reply: Reply) -> None:
 def say(core: Core, kind: Kind, text: str) -> Reply:
     """Say something of our own, whole, without the model."""
     reply = new(core, kind)
-    cutter = SentenceCutter()
+    cutter = reply.cutter
     pieces = [*cutter.feed(text), *cutter.flush()] if kind is Kind.GREETING else [text]
     for piece in pieces:
         speak(core, reply, piece, keep=True)
