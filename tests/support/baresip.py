@@ -1,6 +1,7 @@
 """A real SIP phone for tests: baresip without a sound card, driven by its own commands at start.
 
-What it hears is written by its ``sndfile`` module, what it says comes from a WAV file or a tone.
+What it hears is written by its ``sndfile`` module, what it says comes from a WAV file (8 kHz, mono; silence
+without one).
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ jitter_buffer_delay 1-5
 snd_path {dump}
 module_path /usr/lib/baresip/modules
 module g711.so
-module ausine.so
 module aufile.so
 module aubridge.so
 module sndfile.so
@@ -58,6 +58,15 @@ class Account:
         )
 
 
+def _silence(path: Path, seconds: int) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(2 * 8000 * seconds))
+    return path
+
+
 class Baresip:
     """One baresip process; use as a context manager."""
 
@@ -68,7 +77,7 @@ class Baresip:
         port: int,
         rtp: int,
         host: str = "127.0.0.1",
-        source: str = "ausine,400",
+        voice: Path | None = None,
         commands: tuple[str, ...] = (),
         seconds: int = 30,
     ) -> None:
@@ -77,8 +86,9 @@ class Baresip:
         self.dump = self.path / "heard"
         self.dump.mkdir()
         self.log = self.path / "log"
+        spoken = voice or _silence(self.path / "silence.wav", seconds)
         (self.path / "config").write_text(
-            _CONFIG.format(host=host, port=port, source=source, rtp=rtp, rtp_end=rtp + 19, dump=self.dump)
+            _CONFIG.format(host=host, port=port, source=f"aufile,{spoken}", rtp=rtp, rtp_end=rtp + 19, dump=self.dump)
         )
         (self.path / "accounts").write_text(account.line())
         (self.path / "contacts").write_text("")

@@ -48,7 +48,7 @@ async def provision(api: Api, *, webhook_url: str, webhook_secret: str, caller_h
         return await api("POST", f"/api/{plural}", body, tenant_id)
 
     await api("PATCH", "/api/config", LOCAL_SPEECH, tenant_id)
-    user = await create("users", {"email": "ana@demo.localhost", "name": "Ana", "role": "agent"})
+    user = await create("users", {"email": "ana@demo.example.com", "name": "Ana", "role": "agent"})
     extension = await create("extensions", {"number": EXTENSION, "name": "Ana", "user": user["id"]})
     agent = json.loads(files("sivo.demo").joinpath("agent.json").read_text())
     agent["transfer_to"] = EXTENSION

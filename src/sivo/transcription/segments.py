@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import asyncpg
 
@@ -27,12 +27,14 @@ async def commit(
 
     Returns false, and does nothing, when the segment is already stored: facts may come twice.
     """
+    # Media numbers segments within its session; the same fact must always give the same row.
+    id = uuid5(call_id, segment.segment)
     inserted = await connection.fetchval(
         """insert into segment
              (id, tenant_id, call_id, speaker, text, start_ms, end_ms, language, turn, created_at, expires_at)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
            on conflict (id) do nothing returning id""",
-        UUID(segment.segment),
+        id,
         tenant_id,
         call_id,
         segment.speaker,
@@ -52,7 +54,7 @@ async def commit(
         "transcript.segment",
         {
             "callId": str(call_id),
-            "segmentId": segment.segment,
+            "segmentId": str(id),
             "speaker": segment.speaker,
             "text": segment.text,
             "start_ms": segment.start_ms,
