@@ -116,6 +116,9 @@ class RawPhone(asyncio.DatagramProtocol):
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    def _via(self) -> str:
+        return f"SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{secrets.token_hex(8)}"
+
     def request(self, method: str, uri: str, body: str = "", extra: str = "", to: str = "", cseq: int = 0) -> str:
         """Text of a request; in a dialog when there is a To tag."""
         if not cseq:
@@ -124,7 +127,7 @@ class RawPhone(asyncio.DatagramProtocol):
         to_tag = f";tag={self.to_tag}" if self.to_tag else ""
         content = "Content-Type: application/sdp\r\n" if body else ""
         return (
-            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{secrets.token_hex(8)};rport\r\n"
+            f"{method} {uri} SIP/2.0\r\nVia: {self._via()};rport\r\n"
             f"Max-Forwards: 70\r\nFrom: <sip:{self.user}@{self.domain}>;tag={self.from_tag}\r\n"
             f"To: <{to or uri}>{to_tag}\r\nCall-ID: {self.call_id}\r\nCSeq: {cseq} {method}\r\n"
             f"Contact: <sip:{self.user}@{self.host}:{self.port}>\r\n{extra}{content}"
@@ -192,11 +195,7 @@ class RawPhone(asyncio.DatagramProtocol):
 
     def ack(self, answer: Message, uri: str) -> None:
         """ACK of a final answer: of a 2xx in a new transaction, of others in the same one."""
-        via = (
-            answer.vias[0]
-            if answer.status >= 300
-            else f"SIP/2.0/UDP {self.host}:{self.port};branch=z9hG4bK{secrets.token_hex(8)}"
-        )
+        via = answer.vias[0] if answer.status >= 300 else self._via()
         cseq = answer.headers["cseq"].split()[0]
         self.send(
             f"ACK {uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\nFrom: {answer.headers['from']}\r\n"
@@ -210,8 +209,8 @@ class RawPhone(asyncio.DatagramProtocol):
         uri = head[0].split()[1]
         cseq = next(line for line in head if line.startswith("CSeq")).split()[1]
         self.send(
-            f"CANCEL {uri} SIP/2.0\r\n{via}\r\nMax-Forwards: 70\r\nFrom: <sip:{self.user}@{self.domain}>;tag={self.from_tag}\r\n"
-            f"To: <{uri}>\r\nCall-ID: {self.call_id}\r\nCSeq: {cseq} CANCEL\r\nContent-Length: 0\r\n\r\n"
+            f"CANCEL {uri} SIP/2.0\r\n{via}\r\nMax-Forwards: 70\r\n"
+            f"From: <sip:{self.user}@{self.domain}>;tag={self.from_tag}\r\nTo: <{uri}>\r\nCall-ID: {self.call_id}\r\nCSeq: {cseq} CANCEL\r\nContent-Length: 0\r\n\r\n"
         )
 
     async def bye(self) -> Message:

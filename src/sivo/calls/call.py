@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sivo.base import logs
 from sivo.calls.callee_fork import CalleeFork
 from sivo.calls.caller_leg import CallerLeg
 from sivo.calls.facts import FactContext
@@ -82,9 +81,10 @@ class Call:
         """The DID that was called."""
         return self.route.did
 
-    def log(self) -> object:
-        """A logger that names tenant and call."""
-        return logs.get("calls").bind(tenant=str(self.tenant.id), call=str(self.id))
+    @property
+    def quiet(self) -> bool:
+        """Whether both phones know that it is over."""
+        return self.caller.quiet and all(branch.quiet for branch in (self.callee.branches if self.callee else ()))
 
     def post(self, event: Input) -> None:
         """Tell the machine what happened and carry out what it wants; safe to use from within."""

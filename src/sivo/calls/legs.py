@@ -9,7 +9,7 @@ from sivo.sip.message import Request
 from sivo.sip.offer_answer import AudioStream, LocalSession
 from sivo.sip.peer import Peer, bracketed
 from sivo.sip.sdp import SessionDescription
-from sivo.sip.transactions import ServerTransaction
+from sivo.sip.transactions import ClientTransaction, ServerTransaction, State
 from sivo.sip.udp import SipUdp
 
 SDP_TYPE = "application/sdp"
@@ -31,6 +31,7 @@ class Leg:
         self.port = 0
         self.ended = False
         self.session = LocalSession(sip.contact_for(peer)[0])
+        self._bye: ClientTransaction | None = None
         #: The 200 whose ACK must bring the SDP answer is out.
         self._answer_due = False
 
@@ -39,6 +40,13 @@ class Leg:
         """Contact and Allow as this phone has to see them."""
         host, port = self.sip.contact_for(self.peer)
         return [("Contact", f"<sip:sivo@{bracketed(host)}:{port}>"), ("Allow", ALLOW)]
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way to this phone any more: no dialog, or a BYE that was answered."""
+        if self.dialog is None:
+            return True
+        return self.ended and (self._bye is None or self._bye.state not in (State.TRYING, State.PROCEEDING))
 
     def renegotiate(self, txn: ServerTransaction) -> AudioStream | None:
         """Answer a re-INVITE or UPDATE: same port, the phone's new address and direction.
@@ -72,4 +80,4 @@ class Leg:
             return
         self.ended = True
         bye = self.dialog.request("BYE", headers=[("Reason", causes.reason_header(cause))])
-        self.sip.request(bye, self.dialog.destination)
+        self._bye = self.sip.request(bye, self.dialog.destination)

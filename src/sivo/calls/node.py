@@ -98,7 +98,7 @@ class CallNode:
             call.post(ev.ShuttingDown())
         await self._effects.settle(BYE_WAIT)
         await self.switchboard.settle(BYE_WAIT)
-        await asyncio.sleep(0.1 if len(self.exchange) else 0)  # the answers to our BYEs, for the ladder
+        await self._until_quiet(BYE_WAIT)
         if not await services.recorder.drain(WRITE_WAIT):
             log.error("rows could not be written before the end", backlog=services.recorder.backlog)
         if self._expiry is not None:
@@ -108,6 +108,13 @@ class CallNode:
         await services.directory.stop()
         await services.recorder.stop()
         log.info("sip stopped")
+
+    async def _until_quiet(self, timeout: float) -> None:
+        """Wait until every phone has answered its BYE; one that is gone does not hold up the end."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while loop.time() < deadline and not all(call.quiet for call in self.exchange.calls):
+            await asyncio.sleep(0.02)
 
     def _policies_changed(self, tenants: set[Any]) -> None:
         for call in self.exchange.calls:

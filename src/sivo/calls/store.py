@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sivo.config.snapshot import Snapshot
 from sivo.db.scopes import Connection
 
 
@@ -105,16 +104,6 @@ async def insert_call(conn: Connection, row: CallRow) -> bool:
         row.sip_call_id,
     )
     return bool(status.endswith(" 1"))
-
-
-async def keep_snapshot(conn: Connection, snapshot: Snapshot) -> None:
-    """Store the configuration that a call pinned, once per content."""
-    await conn.execute(
-        "insert into config_snapshot (tenant_id, hash, body) values ($1, $2, $3) on conflict do nothing",
-        snapshot.tenant_id,
-        snapshot.hash,
-        snapshot.body(),
-    )
 
 
 async def mark_media(conn: Connection, call_id: UUID, media_index: int, journal_path: str) -> None:

@@ -12,6 +12,7 @@ from sivo.base.ids import uuid7
 from sivo.calls import events, facts, store
 from sivo.calls.records import Recorder, Write
 from sivo.calls.store import CallRow, DecisionRow, EndRow, LegRow, MessageRow
+from sivo.config import snapshots
 from sivo.config.snapshot import Snapshot
 from sivo.db.scopes import Connection
 from sivo.events import outbox
@@ -40,7 +41,7 @@ class CallWriter:
         row = self.row
 
         async def apply(conn: Connection) -> None:
-            await store.keep_snapshot(conn, snapshot)
+            await snapshots.store(conn, snapshot)
             if await store.insert_call(conn, row):
                 await outbox.put(conn, row.tenant_id, events.CREATED, events.created(row))
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
 from sivo.calls.node import CallNode
 from sivo.config.change import Author, SetKey
+from sivo.config.kinds import PLATFORM_ID
 from sivo.config.provision import create_tenant
 from sivo.config.resources import Resources
 from sivo.db.scopes import Database
@@ -43,11 +44,12 @@ class House:
     vault: Vault
     resources: Resources
     node: CallNode
-    tenant: UUID = UUID(int=0)
+    tenant: UUID = PLATFORM_ID
     domain: str = ""
     ids: dict[str, UUID] = field(default_factory=dict)
     media: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     phones: list[RawPhone] = field(default_factory=list)
+    author: Author = AUTHOR
 
     @property
     def sip(self) -> tuple[str, int]:
@@ -102,13 +104,30 @@ class House:
             await asyncio.sleep(0.05)
         raise AssertionError(f"no row for {query!r}: {await self.fetch('select * from call')}")
 
+    async def settled(self, check: Callable[[], bool], timeout: float = 5.0) -> None:
+        """Wait until ``check`` is true."""
+        deadline = time.monotonic() + timeout
+        while not check():
+            assert time.monotonic() < deadline, "did not come true in time"
+            await asyncio.sleep(0.02)
+
+    async def second_tenant(self, slug: str, number: str, cidr: str) -> UUID:
+        """Another tenant with a trunk on ``cidr`` and an agent behind ``number``."""
+        first = self.tenant
+        row = await create_tenant(self, slug, slug, "pro", AUTHOR)
+        self.tenant = row.id
+        try:
+            trunk = await self.create("trunk", {"name": "carrier", "cidrs": [cidr]})
+            agent = await self.create("ai_agent", {"name": "Bob", "greeting": "200", "language": "en"})
+            target = {"kind": "ai_agent", "id": str(agent)}
+            await self.create("did", {"number": number, "trunk": str(trunk), "target": target})
+        finally:
+            self.tenant = first
+        return row.id
+
     async def provision(self) -> None:
         """One tenant: two extensions, a trunk, two DIDs, an agent, both policies."""
-
-        class Has:
-            resources = self.resources
-
-        row = await create_tenant(Has(), "acme", "Acme", "pro", AUTHOR)
+        row = await create_tenant(self, "acme", "Acme", "pro", AUTHOR)
         self.tenant = row.id
         self.domain = f"acme.{self.settings.sip_domain_suffix}"
         for key in ("ai.stt_provider", "ai.tts_provider", "ai.llm_base_url"):

@@ -1,0 +1,111 @@
+"""Processes die under running calls; nothing is lost and nobody is left in a dead line."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+from conftest import DID, House
+
+from sivo.calls.node import CallNode
+from support.rtp_phone import RtpPhone
+
+
+async def test_media_is_killed_and_the_caller_gets_a_bye_at_once(house: House) -> None:
+    phone, rtp = await house.phone("100"), await RtpPhone.open("127.0.0.1")
+    answer = await phone.invite(DID, rtp.port)
+    rtp.call("127.0.0.1", answer.rtp_port)
+    rtp.start()
+    await asyncio.sleep(0.5)
+    rtp.press("1")
+    await house.until("select 1 from turn")
+    house.stop_media(0, signal.SIGKILL)
+    killed = time.monotonic()
+    bye = await phone.wait("BYE")
+    assert time.monotonic() - killed < 3 * 1.0
+    assert 'text="node_failure"' in bye.headers["reason"]
+    call = await house.until("select * from call where finished")
+    assert (call["hangup_cause"], call["hangup_class"], call["exit_reason"]) == (
+        "node_failure",
+        "server",
+        "node_failure",
+    )
+    recording = await house.until("select * from recording")
+    assert recording["journal_path"] == call["journal_path"]
+    assert len(await house.fetch("select 1 from turn")) == 1
+    assert len(await house.fetch("select 1 from segment")) == 2
+    house.start_media(0)
+    again = await house.phone("101")
+    async with asyncio.timeout(10):
+        while (await again.invite(DID, 4000)).status != 200:
+            await asyncio.sleep(0.1)
+            again = await house.phone("101")
+    assert (await again.bye()).status == 200
+    await rtp.close()
+
+
+async def test_without_a_media_process_calls_get_503_and_retry_after(house: House) -> None:
+    house.stop_media(0, signal.SIGKILL)
+    await house.settled(lambda: not house.node.services.media.links[0].ready)
+    phone = await house.phone("100")
+    answer = await phone.invite(DID, 4000)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    call = await house.until("select * from call where finished")
+    assert (call["hangup_cause"], call["hangup_detail"][:10]) == ("SWITCH_CONGESTION", "MEDIA_BUSY")
+
+
+async def test_facts_that_nobody_committed_come_from_the_journal(house: House) -> None:
+    """Media and call die together with facts that never reached the database; the next start brings them home."""
+    phone, rtp = await house.phone("100"), await RtpPhone.open("127.0.0.1")
+    answer = await phone.invite(DID, rtp.port)
+    rtp.call("127.0.0.1", answer.rtp_port)
+    rtp.start()
+    await house.until("select 1 from call where state = 'answered'")
+    services = house.node.services
+    await services.recorder.drain(5)
+    await services.recorder.stop()  # from here on nothing reaches the database, as if this process were killed
+    await asyncio.sleep(0.3)
+    rtp.press("1")
+    await asyncio.sleep(0.6)
+    house.stop_media(0, signal.SIGKILL)
+    await services.sip.close()
+    assert await house.fetch("select 1 from turn") == []
+
+    house.start_media(0)
+    second = CallNode(house.settings, house.database, house.vault)
+    await second.start()
+    try:
+        call = await house.until("select * from call where finished")
+        assert (call["state"], call["hangup_cause"]) == ("ended", "node_failure")
+        assert len(await house.fetch("select 1 from turn")) == 1
+        assert len(await house.fetch("select 1 from segment")) == 2
+        assert len(await house.fetch("select 1 from recording")) == 1
+        ended = await house.fetch("select exit_reason from call")
+        assert ended[0]["exit_reason"] == "node_failure"
+    finally:
+        await second.stop()
+    await rtp.close()
+
+
+async def test_stopping_the_node_hangs_up_and_writes_everything(house: House) -> None:
+    phone = await house.phone("100")
+    assert (await phone.invite(DID, 4000)).status == 200
+    await asyncio.sleep(0.3)
+    await house.node.stop()
+    assert 'text="shutdown"' in (await phone.wait("BYE")).headers["reason"]
+    call = (await house.fetch("select * from call"))[0]
+    assert (call["finished"], call["hangup_cause"], call["hangup_class"]) == (True, "shutdown", "operator")
+    assert call["exit_reason"] == "shutdown"
+
+
+async def test_a_recording_switch_turned_off_acts_on_the_running_call(house: House) -> None:
+    phone = await house.phone("100")
+    assert (await phone.invite(DID, 4000)).status == 200
+    await house.resources.update(
+        house.tenant, "recording_policy", house.ids["recording"], {"active": False}, author=house.author, reason="off"
+    )
+    row = await house.until("select * from call_decision where kind = 'recording' and phase = 'changed'")
+    assert row["outcome"] == "refuse"
+    await house.until("select * from call_fact where kind = 'capture_changed' and not (body->>'recording')::boolean")
+    assert (await phone.bye()).status == 200
