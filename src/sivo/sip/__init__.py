@@ -61,8 +61,8 @@ Names and signatures the rest of the product codes against::
     AudioStream: host port payload_type dtmf_payload_type ptime_ms direction (ours: sendrecv|sendonly|recvonly|inactive)
         .held (the peer put us on hold)  .send  .receive
 
-    DigestServer(secret, algorithms=("SHA-256", "MD5"), nonce_ttl=300.0, memory=10_000)
-        .challenge(response, realm, now, proxy=False, stale=False)  adds WWW-/Proxy-Authenticate headers to a 401/407
+    DigestServer(secret, algorithms=("SHA-256", "MD5"), offer=("MD5",), nonce_ttl=300.0, memory=10_000)
+        .challenge(response, realm, now, proxy=False, stale=False, offer=None)  adds WWW-/Proxy-Authenticate
         .verify(request, realm, ha1_of, now, proxy=False) -> Verdict(ok, username, stale, reason)
             ha1_of(username, algorithm) -> str | None;  ha1(username, realm, password, algorithm) computes it
     DigestClient(username, password).authorise(request, response) -> Request | None    next attempt, CSeq + 1

@@ -43,6 +43,9 @@ class Verdict:
 class DigestServer:
     """Challenges and verifies. ``secret``: at least 16 bytes, the same in every process that shares the phones.
 
+    ``algorithms`` are accepted; ``offer`` are those challenged with, the preferred one first. The default
+    offer is MD5 alone: phones on the market (baresip 1.0 among them) give up when *any* challenge in a 401 names an
+    algorithm that they do not know, wherever it stands. Offer SHA-256 where the phones are known to speak it.
     ``nonce_ttl`` seconds of life for a nonce; ``memory`` nonces whose counts are remembered.
     Times are seconds of a clock that does not restart with the process (wall clock), for nonces outlive it.
     """
@@ -51,16 +54,18 @@ class DigestServer:
         self,
         secret: bytes,
         algorithms: Sequence[str] = ("SHA-256", "MD5"),
+        offer: Sequence[str] = ("MD5",),
         nonce_ttl: float = 300.0,
         memory: int = 10_000,
     ) -> None:
         if len(secret) < 16:
             raise ValueError("the nonce secret needs at least 16 bytes")
-        unknown = [name for name in algorithms if name not in ALGORITHMS]
-        if unknown or not algorithms:
-            raise ValueError(f"unknown digest algorithms: {unknown}")
+        unknown = [name for name in (*algorithms, *offer) if name not in ALGORITHMS]
+        if unknown or not algorithms or not set(offer) <= set(algorithms):
+            raise ValueError(f"unknown digest algorithms, or offered but not accepted: {unknown or list(offer)}")
         self._secret = secret
         self._algorithms = tuple(algorithms)
+        self._offer = tuple(offer)
         self._ttl = nonce_ttl
         self._memory = memory
         self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()  # nonce -> highest count, window below it
@@ -70,12 +75,22 @@ class DigestServer:
     # --- challenge ------------------------------------------------------------------------------------------------
 
     def challenge(
-        self, response: Response, realm: str, now: float, *, proxy: bool = False, stale: bool = False
+        self,
+        response: Response,
+        realm: str,
+        now: float,
+        *,
+        proxy: bool = False,
+        stale: bool = False,
+        offer: Sequence[str] | None = None,
     ) -> Response:
-        """Add one challenge an algorithm to a 401 (or 407 with ``proxy``), the preferred one first; returns it."""
+        """Add one challenge an algorithm to a 401 (or 407 with ``proxy``), the preferred one first; returns it.
+
+        ``offer`` overrides the server's own offer, for phones or tenants that are known to speak more.
+        """
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         nonce = self.nonce(realm, now)
-        for algorithm in self._algorithms:
+        for algorithm in offer or self._offer:
             response.headers.add(name, str(Challenge(realm, nonce, algorithm, stale=stale)))
         return response
 
@@ -185,14 +200,13 @@ def _is_count(text: str) -> bool:
 
 
 def _same_target(uri: str, request_uri: Uri) -> bool:
-    """Whether credentials were made for this Request-URI; parameters may differ (§22.4 item 6 allows rewriting)."""
+    """Whether credentials were made for who this request is for.
+
+    The called user must be the one that was signed, or a captured answer could be sent elsewhere. Host, port and
+    parameters may differ: outbound proxies rewrite them, and SIPp signs only the address that it sends to.
+    """
     try:
         claimed = Uri.parse(uri)
     except SipParseError:
         return False
-    return (claimed.scheme, claimed.user, claimed.host.lower(), claimed.port) == (
-        request_uri.scheme,
-        request_uri.user,
-        request_uri.host.lower(),
-        request_uri.port,
-    )
+    return claimed.user is None or claimed.user == request_uri.user

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import socket
+
 from sivo.base.clock import SystemClock
 from sivo.sip import (
     ClientTransaction,
@@ -22,6 +26,17 @@ from sivo.sip import (
 )
 
 REALM = "t1.example"
+_ports = itertools.cycle(range(32500, 32900, 10))
+
+
+def free_port() -> int:
+    """A UDP port of this room's range whose nine followers are free by convention (RTP of SIPp and baresip)."""
+    for _ in range(40):
+        port = next(_ports)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port between 32500 and 32900")
 
 
 class SmallUas:
@@ -43,7 +58,7 @@ class SmallUas:
         self.responses: list[tuple[ClientTransaction, Response]] = []
 
     async def __aenter__(self) -> SmallUas:
-        await self.sip.start("127.0.0.1", 0)
+        await self.sip.start("127.0.0.1", free_port())
         return self
 
     async def __aexit__(self, *_: object) -> None:

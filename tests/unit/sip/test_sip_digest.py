@@ -11,6 +11,7 @@ from sivo.sip import (
     Request,
     Response,
     SipParseError,
+    Uri,
     Verdict,
     ha1,
     parse,
@@ -78,7 +79,7 @@ def test_the_example_of_rfc_2617() -> None:
 @pytest.mark.parametrize("algorithm", list(ALGORITHMS))
 @pytest.mark.parametrize("proxy", [False, True])
 def test_client_and_server_agree(algorithm: str, proxy: bool) -> None:
-    server = DigestServer(SECRET, [algorithm])
+    server = DigestServer(SECRET, [algorithm], [algorithm])
     request = register()
     asked = challenged(server, request, 5.0, 407 if proxy else 401, proxy=proxy)
     again = DigestClient("100", "Circle Of Life").authorise(request, asked)
@@ -88,8 +89,16 @@ def test_client_and_server_agree(algorithm: str, proxy: bool) -> None:
     assert server.verify(again, REALM, account, 6.0, proxy=proxy) == Verdict(True, "100", False, "ok")
 
 
-def test_the_first_algorithm_that_is_known_is_answered() -> None:
+def test_the_offer_is_md5_alone_unless_told_otherwise() -> None:
     server = DigestServer(SECRET)
+    for offer in (None, ["SHA-256", "MD5"]):
+        response = server.challenge(response_to(register(), 401), REALM, 0.0, offer=offer)
+        values = response.headers.all("WWW-Authenticate")
+        assert [Challenge.parse(value).algorithm for value in values] == (offer or ["MD5"])
+
+
+def test_the_first_algorithm_that_is_known_is_answered() -> None:
+    server = DigestServer(SECRET, offer=("SHA-256", "MD5"))
     request = register()
     values = challenged(server, request).headers.all("WWW-Authenticate")
     assert [Challenge.parse(value).algorithm for value in values] == ["SHA-256", "MD5"]
@@ -139,13 +148,31 @@ def test_the_realm_is_part_of_the_nonce() -> None:
     ],
 )
 def test_tampered_credentials(old: str, new: str, reason: str) -> None:
-    server = DigestServer(SECRET)
+    server = DigestServer(SECRET, offer=("SHA-256", "MD5"))
     again = attempt(server)
     value = again.headers.get("Authorization") or ""
     assert old in value
     again.headers.set("Authorization", value.replace(old, new))
     verdict = verify(server, again)
     assert (verdict.ok, verdict.reason) == (False, reason)
+
+
+def test_what_was_signed_for_one_user_does_not_reach_another() -> None:
+    server = DigestServer(SECRET)
+    again = attempt(server)
+    again.uri = Uri.parse("sip:+900123@192.0.2.10:5062")
+    assert verify(server, again).reason == "uri"
+
+
+def test_a_proxy_may_rewrite_the_host_and_sipp_signs_an_address_only() -> None:
+    server = DigestServer(SECRET)
+    again = attempt(server)
+    again.uri = Uri.parse("sip:200@t1.example;transport=udp")
+    assert verify(server, again).ok
+    client = DigestClient("100", "Circle Of Life")
+    value = client.credentials(Challenge(REALM, server.nonce(REALM, 0.0)), "REGISTER", "sip:127.0.0.1:5060")
+    again.headers.set("Authorization", str(value))
+    assert verify(server, again).ok
 
 
 def test_the_method_is_part_of_the_digest() -> None:
@@ -256,3 +283,5 @@ def test_a_short_secret_or_an_unknown_algorithm_is_refused() -> None:
         DigestServer(b"short")
     with pytest.raises(ValueError, match="unknown"):
         DigestServer(SECRET, ["ROT13"])
+    with pytest.raises(ValueError, match="not accepted"):
+        DigestServer(SECRET, ["MD5"], ["SHA-256"])

@@ -29,7 +29,8 @@ SEEDS = [
 SPLICES = [
     b"\r\n", b"\n", b"\0", b"\xff", b'"', b"<", b">", b";", b",", b":", b"@", b"%", b"%00", b"=", b" ", b"\t", b"\r\n ",
     b"\\", b"[", b"]", b"-1", b"0", b"99999999999999999999", b"SIP/2.0", b"sip:", b"tag=", b"branch=",
-    b"z9hG4bK", b"rport", b"Content-Length: 1\r\n", b"l: 9\r\n", b"Via: ", b"\xe2\x80\xa8", b"\x85", b"a" * 300, b";;;;", b",,,,", b"*",
+    b"z9hG4bK", b"rport", b"Content-Length: 1\r\n", b"l: 9\r\n",
+    b"Via: ", b"\xe2\x80\xa8", b"\x85", b"a" * 300, b";;;;", b",,,,", b"*",
 ]  # fmt: skip
 
 
