@@ -309,7 +309,10 @@ class _FactBody(msgspec.Struct, tag_field="f", kw_only=True):
 
 
 class Segment(_FactBody, kw_only=True):
-    """One final piece of transcript. ``segment`` names it within the session. ``speaker`` is ``caller`` or ``agent``; agent text is what was really played."""
+    """One final piece of transcript. ``segment`` names it within the session.
+
+    ``speaker`` is ``caller`` or ``agent``; agent text is what was really played.
+    """
 
     segment: str
     speaker: str
