@@ -92,6 +92,12 @@ class Ticker:
         self._schedule = TickSchedule(self._now() + TICK_S)
         self._handle: asyncio.TimerHandle | None = None
         self.lateness = Lateness()
+        self._recent = Lateness()
+
+    def recent(self) -> Lateness:
+        """Lateness since this was last asked."""
+        recent, self._recent = self._recent, Lateness()
+        return recent
 
     @property
     def skipped(self) -> int:
@@ -123,4 +129,5 @@ class Ticker:
         if number is None:
             return  # fired early: the loop's own idea of now is cached
         self.lateness.add(late_ms)
+        self._recent.add(late_ms)
         self._tick(number, late_ms)

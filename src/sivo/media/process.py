@@ -206,7 +206,7 @@ class MediaProcess:
                 self._broken(session, error)
         self._judge_lateness(sessions, late_ms)
         if number % LOAD_NOTE_TICKS == 0:
-            self._emit(Note(session="", kind="load", data=self.load()))
+            self._emit(Note(session="", kind="load", data={**self.load(), "recent": self.ticker.recent().summary()}))
 
     @staticmethod
     def _broken(session: Session, error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import signal
 import struct
@@ -20,6 +21,7 @@ from sivo.media.playout import Playout, SentFrame
 from sivo.media.protocol import ConversationEnded, ConversationSpec, Segment
 
 
+@functools.cache
 def tone(hertz: int, ms: int) -> bytes:
     samples = [int(8000 * math.sin(2 * math.pi * hertz * n / 8000)) for n in range(8 * ms)]
     return struct.pack(f"<{len(samples)}h", *samples)
