@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -18,6 +19,12 @@ from sivo.webhooks import routes as webhook_routes
 
 #: Rooms in the order of the API's document.
 _ROOMS = (tenant_routes, config_routes, audit_routes, recording_routes, webhook_routes)
+#: Stands with every operation in the document.
+_PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {"model": problems.Problem, "description": "What was wrong, where, and what to do."},
+    # Declared, so that the framework's own shape of it is not documented.
+    422: {"model": problems.Problem, "description": "A field was refused; `where` names it."},
+}
 
 
 def create_app(context: Context) -> FastAPI:
@@ -28,8 +35,8 @@ def create_app(context: Context) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
-    app.include_router(health.make_router(context))
-    app.include_router(identity_routes.make_router(context.identity))
-    for room in _ROOMS:
-        app.include_router(room.make_router(context))
+    routers = [health.make_router(context), identity_routes.make_router(context.identity)]
+    routers += [room.make_router(context) for room in _ROOMS]
+    for router in routers:
+        app.include_router(router, responses=_PROBLEM)
     return app

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +23,19 @@ BAD_REQUEST = register("BAD_REQUEST", 400)
 
 _BY_STATUS = {404: "NOT_FOUND", 405: METHOD_NOT_ALLOWED, 413: PAYLOAD_TOO_LARGE, 401: "UNAUTHENTICATED"}
 _log = logs.get("api")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; ``code`` is stable, the other members are for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    where: str | None = None
+    remedy: str | None = None
+    details: dict[str, Any] | None = None
 
 
 class ProblemResponse(JSONResponse):

@@ -67,6 +67,7 @@ class Authentication:
             self.cache.clear()
 
     async def _verify(self, token: str) -> Caller:
+        generation = self.cache.generation
         claims = await self._tokens.verify(token)
         tenant_id = await self._directory.tenant_of_session(claims.session_id)
         if tenant_id is None:
@@ -79,7 +80,7 @@ class Authentication:
             Author(f"user:{claims.user_id}", claims.role.value),
             claims.session_id,
         )
-        self.cache.put(token, caller, claims.expires_at)
+        self.cache.put(token, caller, claims.expires_at, generation)
         return caller
 
     async def _check_session(self, tenant_id: UUID, claims: Claims) -> None:

@@ -50,5 +50,8 @@ class Identity:
 
     def _config_changed(self, payload: str) -> None:
         """A change-set of a tenant may have changed a user's role or taken the user away."""
-        tenant = json.loads(payload).get("tenant", "") if payload else ""
-        self.authentication.identity_changed(str(tenant or ""))
+        try:
+            tenant = str(json.loads(payload)["tenant"])
+        except (ValueError, KeyError, TypeError):
+            tenant = ""  # nothing to go by, so everything is looked at again
+        self.authentication.identity_changed(tenant)

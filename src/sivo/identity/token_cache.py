@@ -31,6 +31,8 @@ class TokenCache:
         self._clock = clock
         self._capacity = capacity
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        #: Counts what was forgotten: a check that began before it must not be remembered after it.
+        self.generation = 0
 
     def get(self, token: str) -> Caller | None:
         """The caller that ``token`` was verified for, unless it is too long ago."""
@@ -44,8 +46,14 @@ class TokenCache:
         self._entries.move_to_end(key)
         return entry.caller
 
-    def put(self, token: str, caller: Caller, expires_at: int) -> None:
-        """Remember ``caller`` for 60 s, never past the token's own expiry (Unix seconds)."""
+    def put(self, token: str, caller: Caller, expires_at: int, generation: int) -> None:
+        """Remember ``caller`` for 60 s, never past the token's own expiry (Unix seconds).
+
+        ``generation`` is what :attr:`generation` said before the check began; nothing is remembered when something
+        was forgotten meanwhile.
+        """
+        if generation != self.generation:
+            return
         left = expires_at - self._clock.now().timestamp()
         until = self._clock.monotonic() + min(MAX_AGE_S, left)
         self._entries[_digest(token)] = _Entry(caller, until)
@@ -54,12 +62,14 @@ class TokenCache:
 
     def forget_tenant(self, tenant_id: UUID) -> None:
         """Drop everything of one tenant: a role, a user or a session changed there."""
+        self.generation += 1
         stale = [key for key, entry in self._entries.items() if entry.caller.tenant_id == tenant_id]
         for key in stale:
             del self._entries[key]
 
     def clear(self) -> None:
         """Drop everything; a notification may have been missed."""
+        self.generation += 1
         self._entries.clear()
 
 

@@ -141,12 +141,17 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "roles"), EXPECTED)
-async def test_cells_of_the_published_matrix(api: RunningApi, method: str, path: str, roles: set[str]) -> None:
-    wanted = re.sub(r"\{[^}]+\}", "{}", path)
-    found = [
-        route
+async def test_cells_of_the_published_matrix(api: RunningApi) -> None:
+    def shape(path: str) -> str:
+        return re.sub(r"\{[^}]+\}", "{}", path)
+
+    found = {
+        (route.method, shape(route.path)): {role.value for role in route.roles or ()}
         for route in routes_of(create_app(api.context))
-        if route.method == method and re.sub(r"\{[^}]+\}", "{}", route.path) == wanted
-    ]
-    assert [{role.value for role in route.roles or ()} for route in found] == [roles]
+    }
+    wrong = {
+        (method, path): found.get((method, shape(path)))
+        for method, path, roles in EXPECTED
+        if found.get((method, shape(path))) != roles
+    }
+    assert not wrong

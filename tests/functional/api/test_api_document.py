@@ -1,0 +1,30 @@
+"""The OpenAPI document that clients are generated from."""
+
+from __future__ import annotations
+
+from sivo.base.settings import Settings
+from sivo.db.scopes import Database
+from support.running_api import running_api
+
+
+async def test_the_document_is_openapi_31_and_names_every_door(settings: Settings, database: Database) -> None:
+    async with running_api(settings, database) as api:
+        document = (await api.http.get("/api/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/api/auth/login", "/api/config", "/api/tenants", "/api/ai-agents", "/api/webhook-deliveries"} <= set(
+        document["paths"]
+    )
+    assert "/auth/login" not in document["paths"], "an alias is not documented twice"
+    assert list(document["components"]["securitySchemes"]) == ["HTTPBearer"]
+    unsecured = {
+        path
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        if not operation.get("security")
+    }
+    assert unsecured == {"/healthz", "/readyz", "/.well-known/jwks.json", "/api/auth/login"}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert "default" in operation["responses"], (method, path)
+            assert operation.get("summary"), (method, path)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
