@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from sivo.sip.grammar import is_token, split_outside
 
@@ -49,11 +50,13 @@ LISTS = frozenset((
 _BREAKS = re.compile(r"[\r\n\0]+[ \t]*")
 
 
+@lru_cache(maxsize=1024)
 def _key(name: str) -> str:
     lowered = name.lower()
     return _COMPACT_LOWER.get(lowered, lowered)
 
 
+@lru_cache(maxsize=1024)
 def canonical(name: str) -> str:
     """The name as it is written on the wire: ``call-id`` and ``i`` become ``Call-ID``."""
     key = _key(name)

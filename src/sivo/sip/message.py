@@ -20,6 +20,8 @@ from sivo.sip.via import MAGIC_COOKIE, Via
 #: Largest message in bytes, head and body together; the most a datagram can carry.
 MAX_MESSAGE = 64 * 1024
 MAX_HEADERS = 256
+#: Longest header name; the longest of RFC 4475 has 107 characters.
+MAX_NAME = 255
 MAX_CSEQ = 2**31 - 1
 
 REASONS = {
@@ -354,7 +356,7 @@ def _headers(lines: list[str]) -> Headers:
             continue
         name, colon, value = line.partition(":")
         name = name.rstrip(" \t")
-        if not colon or not is_token(name):
+        if not colon or not is_token(name) or len(name) > MAX_NAME:
             raise SipParseError(f"{line[:40]!r} is not a header line", name[:40] or "message")
         fields.append((name, value.strip()))
         if len(fields) > MAX_HEADERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from sivo.sip.errors import SipParseError
 from sivo.sip.grammar import format_params, parse_params
@@ -27,12 +28,7 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Via:
         """Read one Via value; raises SipParseError."""
-        match = _SENT_PROTOCOL.match(text)
-        if match is None:
-            raise SipParseError(f"{text[:40]!r} does not start with SIP/2.0/transport", "Via")
-        sent_by, _, tail = match.group(2).partition(";")
-        host, port = parse_hostport(sent_by, "Via")
-        return cls(match.group(1).upper(), host, port, parse_params(tail, "Via"))
+        return _cached(text) if len(text) <= 256 else _parse(text)
 
     @property
     def branch(self) -> str:
@@ -66,3 +62,16 @@ class Via:
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
         return f"SIP/2.0/{self.transport} {bracketed(self.host)}{port}{format_params(self.params)}"
+
+
+def _parse(text: str) -> Via:
+    match = _SENT_PROTOCOL.match(text)
+    if match is None:
+        raise SipParseError(f"{text[:40]!r} does not start with SIP/2.0/transport", "Via")
+    sent_by, _, tail = match.group(2).partition(";")
+    host, port = parse_hostport(sent_by, "Via")
+    return Via(match.group(1).upper(), host, port, parse_params(tail, "Via"))
+
+
+#: Every message asks for its top Via several times.
+_cached = lru_cache(maxsize=1024)(_parse)
