@@ -25,11 +25,7 @@ def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
         if field == "event":
             continue
         lowered = field.lower()
-        if (
-            isinstance(value, SECRET_TYPES)
-            or any(name in lowered for name in _SECRET_NAMES)
-            or lowered in _TEXT_NAMES
-        ):
+        if isinstance(value, SECRET_TYPES) or any(name in lowered for name in _SECRET_NAMES) or lowered in _TEXT_NAMES:
             event[field] = REDACTED
     return event
 

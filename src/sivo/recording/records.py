@@ -9,9 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from sivo.base.ids import uuid7
+from sivo.db.scopes import Connection
 from sivo.recording.policy import RecordingDecision
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 #: A worker that has not finished by then is taken for dead and the row is claimed again.
 CLAIM_SECONDS = 120
@@ -153,4 +152,13 @@ async def finish_stored(connection: Connection, job: Job, stored: Stored, at: da
         stored.sha256,
         stored.duration_ms,
         stored.channels,
+    )
+
+
+async def of_call(connection: Connection, call_id: UUID) -> asyncpg.Record | None:
+    """What became of a call's audio; None while nothing is promised. No key and no path is in it."""
+    return await connection.fetchrow(
+        """select id, state, wanted, rule, cause, format, retention_days, created_at, expires_at, stored_at, size_bytes,
+                  duration_ms, channels from recording where call_id = $1""",
+        call_id,
     )

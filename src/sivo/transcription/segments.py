@@ -6,12 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-import asyncpg
-
+from sivo.db.scopes import Connection
 from sivo.events import outbox
 from sivo.media.protocol import Segment
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 async def commit(
