@@ -7,6 +7,7 @@ the chunk being filled, and a second one calls ``fdatasync`` twice a second, so 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import threading
@@ -50,7 +51,8 @@ class _File:
         except OSError as error:
             self.failed = True
             log.error("journal cannot be written", file=self.path.name, error=error.strerror)
-            os.ftruncate(self.descriptor, self.size)
+            with contextlib.suppress(OSError):  # what cannot be cut off is a torn tail for the reader
+                os.ftruncate(self.descriptor, self.size)
 
 
 class JournalDisk:

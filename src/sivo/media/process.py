@@ -14,7 +14,7 @@ from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.media import journal
 from sivo.media.clock import Ticker
-from sivo.media.conversation import Conversation, Start, VadBatch
+from sivo.media.conversation import Conversation, Start, VadBatch, VadSlot, VadWindow
 from sivo.media.journal_writer import JournalDisk, JournalWriter
 from sivo.media.latch import Address
 from sivo.media.leg import Leg
@@ -166,8 +166,9 @@ class MediaProcess:
             self.close(session, reason, lambda _end, _ok, done=done: done.set_result(None))  # type: ignore[misc]
         if waiting:
             await asyncio.wait(waiting, timeout=3.0)
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=2.0)
+        closing = self._tasks - {asyncio.current_task()}
+        if closing:
+            await asyncio.wait(closing, timeout=2.0)
 
     # --- the line to call -------------------------------------------------------------------------------------------
 
@@ -223,12 +224,19 @@ class MediaProcess:
         if not speaking:
             return
         begun = time.monotonic()
-        windows = self.parts.vad.process([voice for _, voice in speaking])
+        windows = self._voiced([voice for _, voice in speaking])
         ended = time.monotonic()
         for (session, _), heard in zip(speaking, windows, strict=True):
             self._guarded(session, lambda session=session, heard=heard: session.converse(heard))  # type: ignore[misc]
             if ended - begun > SLOW_S:
                 session.slow("vad", (ended - begun) * 1000)
+
+    def _voiced(self, voices: list[tuple[VadSlot, bytes]]) -> list[list[VadWindow]]:
+        try:
+            return self.parts.vad.process(voices)
+        except Exception as error:
+            log.error("voice activity detection failed in the tick", error=repr(error))
+            return [[] for _ in voices]
 
     def _guarded(self, session: Session, step: Callable[[], None]) -> None:
         """Run one conversation's step: an error in it must not stop the tick for the others."""
