@@ -26,11 +26,13 @@ WINDOW_SAMPLES = 256
 _WINDOW_BYTES = WINDOW_SAMPLES * 2
 _CONTEXT = 32  # samples of the previous window that the 8 kHz model wants in front
 _GATE_BYTES = 480  # WebRTC takes 10, 20 or 30 ms: the first 30 ms of the window
-_GATE_MODE = 1
+#: As a gate it may let too much through, as the only judge it may not.
+_GATE_MODE, _ALONE_MODE = 1, 3
 #: Windows for which the gate stays open after WebRTC last heard something.
 GATE_HOLD = 8
-#: A voice starts at this probability and ends below the second one, so that it does not flutter in between.
-ONSET, RELEASE = 0.5, 0.35
+#: A window with this probability is voice. No hysteresis: the engine bridges gaps of 200 ms anyway, and a lower release
+#: would add 60 ms to every answer.
+THRESHOLD = 0.5
 #: The state is reset every so many windows (about 2 s) when the last :data:`_QUIET_RUN` scored under :data:`_QUIET`.
 RESET_WINDOWS = 63
 _QUIET, _QUIET_RUN = 0.1, 5
@@ -53,7 +55,7 @@ class Slot:
 
     def __init__(self, batch: SileroBatch) -> None:
         self._batch = batch
-        self._gate = webrtcvad.Vad(_GATE_MODE)
+        self._gate = webrtcvad.Vad(_GATE_MODE if batch.has_model else _ALONE_MODE)
         self.closed = False
         self.reset()
 
@@ -61,7 +63,6 @@ class Slot:
         """Forget everything heard so far."""
         self.pending = b""
         self.hold = 0
-        self.voiced = False
         self._quiet_run = 0
         self._since_reset = 0
         self._forget()
@@ -87,18 +88,16 @@ class Slot:
         return self.hold > 0
 
     def judge(self, probability: float) -> bool:
-        """Turn a probability into a verdict, with hysteresis, and reset a drifting state."""
-        self.voiced = probability >= (RELEASE if self.voiced else ONSET)
+        """Turn a probability into a verdict, and reset a drifting state."""
         self._quiet_run = self._quiet_run + 1 if probability < _QUIET else 0
         self._since_reset += 1
         if self._since_reset >= RESET_WINDOWS and self._quiet_run >= _QUIET_RUN:
             self._forget()
             self._since_reset = 0
-        return self.voiced
+        return probability >= THRESHOLD
 
     def silence(self) -> None:
         """The gate is shut for this window."""
-        self.voiced = False
         self._quiet_run += 1
 
 

@@ -19,8 +19,11 @@ def read(raw: str, size: int) -> tuple[str, Answer]:
 
 
 CASES = {
-    "usual": ('{"response": "Hello.", "action": "hangup", "variables": {"a": "1"}}', Answer("Hello.", "hangup", {"a": "1"})),
-    "response last": ('{"variables":{"n":[1,{"x":"}"}]},"action":"transfer","response":"Hi"}', Answer("Hi", "transfer", {"n": [1, {"x": "}"}]})),
+    "usual": ('{"response": "A.", "action": "hangup", "variables": {"a": "1"}}', Answer("A.", "hangup", {"a": "1"})),
+    "response last": (
+        '{"variables":{"n":[1,{"x":"}"}]},"action":"transfer","response":"Hi"}',
+        Answer("Hi", "transfer", {"n": [1, {"x": "}"}]}),
+    ),
     "only response": (' {\n "response" : "Hi" \n} ', Answer("Hi")),
     "only action": ('{"action": "transfer"}', Answer("", "transfer")),
     "nulls": ('{"response": null, "action": null, "variables": null}', Answer("")),
@@ -30,10 +33,10 @@ CASES = {
     "unknown keys": ('{"thought": "no {", "n": -1.5e3, "b": false, "response": "Hi"}', Answer("Hi")),
     "fence": ('```json\n{"response": "Hi"}\n```', Answer("Hi")),
     "text behind the object": ('{"response": "Hi"} and more', Answer("Hi")),
-    "raw newline in a value": ('{"variables": {"a": "x\ny"}, "response": "Hi"}', Answer("Hi", "continue", {"a": "x\ny"})),
+    "raw newline in a value": ('{"variables": {"a": "x\ny"}, "response": "B"}', Answer("B", "continue", {"a": "x\ny"})),
     "plain text": ("Hello, {not json} here.", Answer("Hello, {not json} here.")),
     "plain text with an audio tag": ("[laughs] Hello", Answer("[laughs] Hello")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])

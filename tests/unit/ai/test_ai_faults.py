@@ -1,4 +1,4 @@
-"""Every provider fault in every state: something is heard within 2.5 s of the end of speech, then transfer or goodbye."""
+"""Every provider fault in every state: something is heard within 2.5 s of the end of speech, then transfer or end."""
 
 from __future__ import annotations
 
