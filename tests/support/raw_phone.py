@@ -210,7 +210,8 @@ class RawPhone(asyncio.DatagramProtocol):
         cseq = next(line for line in head if line.startswith("CSeq")).split()[1]
         self.send(
             f"CANCEL {uri} SIP/2.0\r\n{via}\r\nMax-Forwards: 70\r\n"
-            f"From: <sip:{self.user}@{self.domain}>;tag={self.from_tag}\r\nTo: <{uri}>\r\nCall-ID: {self.call_id}\r\nCSeq: {cseq} CANCEL\r\nContent-Length: 0\r\n\r\n"
+            f"From: <sip:{self.user}@{self.domain}>;tag={self.from_tag}\r\nTo: <{uri}>\r\n"
+            f"Call-ID: {self.call_id}\r\nCSeq: {cseq} CANCEL\r\nContent-Length: 0\r\n\r\n"
         )
 
     async def bye(self) -> Message:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from sivo.calls.timeline import render
 from sivo.cli.output import show, table
 from sivo.cli.resource import items_of
 from sivo.cli.session import AsJson, Tenant, connect_to
@@ -41,4 +42,8 @@ def trace(
 ) -> None:
     """Explain one call: SIP ladder, route, configuration that mattered, turns, decisions, deliveries, end."""
     client, tenant_id = connect_to(tenant)
-    show(client.call("GET", f"/api/calls/{quote(identifier, safe='')}/trace", tenant=tenant_id).body)
+    found = client.call("GET", f"/api/calls/{quote(identifier, safe='')}/trace", tenant=tenant_id).body
+    if as_json:
+        show(found)
+    else:
+        typer.echo(render(found), nl=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from conftest import DID, House
+from call_house import DID, House
 
 from support.raw_phone import RawPhone, sdp
 

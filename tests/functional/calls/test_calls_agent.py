@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from conftest import DID
+from call_house import DID
+
 from support.rtp_phone import RtpPhone
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from conftest import DID, DID_TO_EXTENSION, House
+from call_house import DID, DID_TO_EXTENSION, House
 
 from support.raw_phone import RawPhone, sdp
 from support.rtp_phone import RtpPhone, level_db, tone
@@ -84,7 +84,7 @@ async def test_busy_and_unregistered_reach_the_caller(house: House) -> None:
     phone = await house.phone("100")
     assert (await phone.invite("101", 4000)).status == 480
     await house.until("select 1 from call where hangup_cause = 'USER_NOT_REGISTERED'")
-    other, rtp = await callee(house, 486)
+    _, rtp = await callee(house, 486)
     again = await house.phone("100")
     assert (await again.invite("101", 4000)).status == 486
     await house.until("select 1 from call where hangup_cause = 'USER_BUSY'")

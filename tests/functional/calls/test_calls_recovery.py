@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 
-from conftest import DID, House
+from call_house import DID, House
 
 from sivo.calls.node import CallNode
 from support.rtp_phone import RtpPhone

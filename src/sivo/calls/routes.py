@@ -1,0 +1,79 @@
+"""Calls over the API: CDRs, traces, transcripts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+
+from sivo.api.context import Context
+from sivo.api.page import Cursor, Limit, decode_id, page
+from sivo.base.errors import SivoError
+from sivo.base.settings import Settings
+from sivo.calls.trace import cdr, trace
+from sivo.config import state
+from sivo.db.scopes import Connection
+from sivo.identity.access import READERS, Principal, Role, require
+from sivo.transcription import segments
+
+Reader = Annotated[Principal, Depends(require(*READERS))]
+#: Traces and transcripts hold what was said.
+Listener = Annotated[Principal, Depends(require(Role.SUPERVISOR, Role.ADMIN))]
+
+
+def make_router(context: Context) -> APIRouter:
+    """Routes below ``/api/calls``."""
+    router = APIRouter(tags=["calls"])
+
+    @router.get("/api/calls")
+    async def list_calls(who: Reader, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+        """CDRs of the tenant, newest first, in the tenant's time zone."""
+        after = decode_id(cursor)
+        async with context.database.tenant(who.tenant_id) as connection:
+            zone = await timezone(connection, who.tenant_id, context.settings)
+            rows = await connection.fetch(
+                "select * from call where $1::uuid is null or id < $1 order by id desc limit $2", after, limit + 1
+            )
+        return page([cdr(row, zone) for row in rows], limit, lambda row: [row["id"]])
+
+    @router.get("/api/calls/{call_id}")
+    async def get_call(call_id: UUID, who: Reader) -> dict[str, Any]:
+        """One CDR."""
+        async with context.database.tenant(who.tenant_id) as connection:
+            zone = await timezone(connection, who.tenant_id, context.settings)
+            row = await connection.fetchrow("select * from call where id = $1", call_id)
+        if row is None:
+            raise _unknown(call_id)
+        return cdr(row, zone)
+
+    @router.get("/api/calls/{call_id}/trace")
+    async def get_trace(call_id: UUID, who: Listener) -> dict[str, Any]:
+        """Why the call went as it did: SIP, route, configuration, turns, decisions, deliveries, end."""
+        async with context.database.tenant(who.tenant_id) as connection:
+            zone = await timezone(connection, who.tenant_id, context.settings)
+            found = await trace(connection, call_id, zone)
+        if found is None:
+            raise _unknown(call_id)
+        return found
+
+    @router.get("/api/calls/{call_id}/transcript")
+    async def get_transcript(call_id: UUID, who: Listener) -> list[dict[str, Any]]:
+        """Who said what, in the order in which it was said."""
+        async with context.database.tenant(who.tenant_id) as connection:
+            if not await connection.fetchval("select true from call where id = $1", call_id):
+                raise _unknown(call_id)
+            return await segments.of_call(connection, call_id)
+
+    return router
+
+
+async def timezone(connection: Connection, tenant_id: UUID, settings: Settings) -> str:
+    """``tenant.timezone`` as it is now: CDRs are rendered by it, whatever it was during the call."""
+    tenant = await state.known_tenant(connection, tenant_id)
+    resolver = await state.resolver(connection, tenant, settings)
+    return str(resolver.effective("tenant.timezone").value)
+
+
+def _unknown(call_id: UUID) -> SivoError:
+    return SivoError("NOT_FOUND", f"there is no call {call_id}", where="call")
