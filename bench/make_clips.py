@@ -2,8 +2,8 @@
 
     python bench/make_clips.py
 
-Needs ``flite`` on the PATH (BSD-like licence; the voice rms is built in). The clips are in the repository; run this only
-to change what the caller says.
+Needs ``flite`` on the PATH (BSD-like licence; the voice rms is built in). The clips are in the repository; run this
+only to change what the caller says.
 """
 
 from __future__ import annotations
