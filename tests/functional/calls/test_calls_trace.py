@@ -59,7 +59,7 @@ async def test_the_trace_explains_the_call(house: House) -> None:
 
 
 async def test_a_cdr_across_the_end_of_summer_time(house: House) -> None:
-    """25 October 2026: at 03:00 the clocks of Madrid go back to 02:00; the call lasts an hour and both ends say 02:30."""
+    """25 October 2026: at 03:00 the clocks of Madrid go back; the call lasts an hour and both ends say 02:30."""
     row = CallRow(uuid7(), house.tenant, "inbound", "+34600111222", DID, datetime(2026, 10, 25, 0, 30, tzinfo=UTC))
     end = EndRow(datetime(2026, 10, 25, 1, 30, tzinfo=UTC), 3_600_000, "NORMAL_CLEARING", "client", "caller")
     async with house.database.tenant(house.tenant) as conn:
