@@ -65,10 +65,10 @@ def choose(folder: Path) -> Identity:
     if uid != 0 and _has_passwd_entry(uid):
         return Identity("self", (uid, gid))
     user = _some_user()
-    data_owner = _owner_of_data(folder)
+    data_owner = _owner(folder / "data" / "PG_VERSION")
     candidates = [Identity(f"namespace:{user.pw_uid}:{user.pw_gid}", (uid, gid))]
     if uid == 0:
-        dropped = data_owner if data_owner and data_owner[0] != 0 else (user.pw_uid, user.pw_gid)
+        dropped = _ordinary(data_owner) or _ordinary(_owner(folder.parent)) or (user.pw_uid, user.pw_gid)
         candidates.append(Identity(f"dropped:{dropped[0]}:{dropped[1]}", dropped))
     for identity in candidates:
         if data_owner is not None and data_owner[0] != identity.owner[0]:
@@ -83,10 +83,13 @@ def choose(folder: Path) -> Identity:
     )
 
 
-def _owner_of_data(folder: Path) -> tuple[int, int] | None:
-    marker = folder / "data" / "PG_VERSION"
+def _owner(path: Path) -> tuple[int, int] | None:
     try:
-        status = marker.stat()
+        status = path.stat()
     except OSError:
         return None
     return status.st_uid, status.st_gid
+
+
+def _ordinary(owner: tuple[int, int] | None) -> tuple[int, int] | None:
+    return owner if owner is not None and owner[0] != 0 else None

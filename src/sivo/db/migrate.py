@@ -7,6 +7,7 @@ the stored revision is not ours already.
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import asyncpg
@@ -18,6 +19,8 @@ from sivo.db.migrations import HEAD
 SCHEMA_TOO_NEW = register("SCHEMA_TOO_NEW", 503)
 
 _log = logs.get("db")
+#: Alembic keeps its state in module globals, so one upgrade at a time in a process.
+_one_at_a_time = threading.Lock()
 FOLDER = Path(__file__).with_name("migrations")
 
 
@@ -60,4 +63,5 @@ def _upgrade(owner_dsn: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["dsn"] = owner_dsn
-    command.upgrade(config, "head")
+    with _one_at_a_time:
+        command.upgrade(config, "head")

@@ -12,10 +12,7 @@ _FOLDER = Path(__file__).with_name("sql")
 
 def run_file(name: str) -> None:
     """Run every statement of ``sql/<name>`` in the revision's transaction; an error names the file and line."""
-    path = _FOLDER / name
-    if not path.exists():
-        return  # a room that is not written yet
-    sql = path.read_text(encoding="utf-8")
+    sql = (_FOLDER / name).read_text(encoding="utf-8")
     # The driver's own connection takes several statements at once; SQLAlchemy's prepared ones do not.
     connection = op.get_bind().connection.dbapi_connection
     assert connection is not None

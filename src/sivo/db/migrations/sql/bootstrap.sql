@@ -4,6 +4,9 @@
 revoke all on schema public from public;
 grant usage on schema public to sivo_app, sivo_tenant, sivo_directory, sivo_platform;
 
+-- A backup is read by sivo_platform.
+grant select on alembic_version to sivo_platform;
+
 create or replace function sivo_grant_sequences(table_name text, role_name text) returns void
 language plpgsql set search_path = public as $$
 declare
