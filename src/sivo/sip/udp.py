@@ -111,7 +111,18 @@ class SipUdp(asyncio.DatagramProtocol):
     async def start(self, host: str, port: int) -> None:
         """Bind (port 0: any) and listen. Raises OSError if the address is taken."""
         loop = asyncio.get_running_loop()
-        await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+        found = await loop.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_DGRAM)  # noqa: S104 - the caller's choice
+        family, kind, protocol, _, address = found[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            with contextlib.suppress(OSError):  # the kernel's limit stands then
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            sock.setblocking(False)
+            sock.bind(address)
+            await loop.create_datagram_endpoint(lambda: self, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
 
     async def close(self) -> None:
         """Stop at once: transactions are forgotten, nothing more is sent."""
@@ -128,9 +139,6 @@ class SipUdp(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
         name = transport.get_extra_info("sockname")
         self.local = Peer(name[0], name[1])
-        sock = transport.get_extra_info("socket")
-        with contextlib.suppress(OSError):  # the kernel's limit stands then
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

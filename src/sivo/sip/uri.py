@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from urllib.parse import quote as percent
-from urllib.parse import unquote as unpercent
+from urllib.parse import quote, unquote
 
 from sivo.sip.errors import SipParseError
 from sivo.sip.grammar import is_host
@@ -24,8 +23,10 @@ _SIGNIFICANT = ("user", "ttl", "method", "maddr", "transport")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Uri:
-    """One URI. ``user`` and parameter values are unescaped; for schemes other than sip and sips all that follows the
-    colon stands in ``user`` (for ``tel`` without its parameters) and ``host`` is empty.
+    """One URI. ``user`` and parameter values are unescaped (but for ``%00``).
+
+    For schemes other than sip and sips all that follows the colon stands in ``user`` (for ``tel`` without its
+    parameters) and ``host`` is empty.
 
     Equality follows §19.1.4: host and parameter names without case, user with case, default ports not equal to none.
     """
@@ -70,16 +71,16 @@ class Uri:
 
     def __str__(self) -> str:
         params = "".join(
-            f";{percent(name, safe=_PARAM_SAFE)}" + ("" if value is None else f"={percent(value, safe=_PARAM_SAFE)}")
+            f";{_escape(name, _PARAM_SAFE)}" + ("" if value is None else f"={_escape(value, _PARAM_SAFE)}")
             for name, value in self.params.items()
         )
         if not self.is_sip:
             return f"{self.scheme}:{self.user or ''}{params}"
         user = ""
         if self.user is not None:
-            user = percent(self.user, safe=_USER_SAFE)
+            user = _escape(self.user, _USER_SAFE)
             if self.password is not None:
-                user += ":" + percent(self.password, safe=_USER_SAFE)
+                user += ":" + _escape(self.password, _USER_SAFE)
             user += "@"
         port = "" if self.port is None else f":{self.port}"
         return f"{self.scheme}:{user}{self.host}{port}{params}" + (f"?{self.headers}" if self.headers else "")
@@ -106,6 +107,15 @@ class Uri:
         return (self.scheme, self.user, self.password, self.host.lower(), self.port, headers)
 
 
+def _unescape(text: str) -> str:
+    """Without percent escapes. ``%00`` stays as it is: a NUL in a text is poison for databases and logs."""
+    return unquote(text).replace("\0", "%00") if "%" in text else text
+
+
+def _escape(text: str, safe: str) -> str:
+    return quote(text, safe=safe).replace("%2500", "%00")
+
+
 def _parse(text: str, header: str) -> Uri:
     scheme, colon, rest = text.partition(":")
     if len(text) > _MAX_URI or not colon or not _SCHEME.match(scheme) or not rest or _FORBIDDEN.search(text):
@@ -122,7 +132,7 @@ def _parse(text: str, header: str) -> Uri:
     password: str | None = None
     if at:
         name, has_password, secret = userinfo.partition(":")
-        user, password = unpercent(name), unpercent(secret) if has_password else None
+        user, password = _unescape(name), _unescape(secret) if has_password else None
         if not name or "@" in userinfo:
             raise SipParseError(f"bad user part in {text[:60]!r}", header)
     hostpart, _, headers = hostpart.partition("?")
@@ -160,10 +170,10 @@ def _params(parts: list[str], header: str) -> dict[str, str | None]:
     params: dict[str, str | None] = {}
     for part in parts:
         name, has_value, value = part.partition("=")
-        name = unpercent(name.strip()).lower()
+        name = _unescape(name.strip()).lower()
         if not name:
             if part:
                 raise SipParseError("a URI parameter without a name", header)
             continue
-        params.setdefault(name, unpercent(value) if has_value else None)
+        params.setdefault(name, _unescape(value) if has_value else None)
     return params

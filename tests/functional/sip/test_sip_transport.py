@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+import uvloop
 from sip_peers import RawPhone, eventually
 from sip_uas import SmallUas, free_port
 
@@ -174,3 +175,25 @@ async def test_after_close_nothing_runs() -> None:
     await uas.sip.close()
     await asyncio.sleep(0.6)
     assert uas.sip.statistics["repeated"] == 0
+
+
+def test_it_runs_under_uvloop() -> None:
+    """The loop the call role runs in: answers, timers, names, addresses of IPv6, close."""
+
+    async def talk() -> None:
+        async with Caller() as uas:
+            phone = await RawPhone().open()
+            phone.send(options(phone.port, "u"), uas.port)
+            assert (await phone.next()).startswith(b"SIP/2.0 200 ")
+            uas.sip.request(outgoing(), Peer("localhost", phone.port))
+            assert await phone.next() == await phone.next()
+            phone.close()
+        six = SipUdp(Caller(), SystemClock())
+        await six.start("::1", free_port())
+        assert six.contact_for(Peer("::1", 5060)) == ("::1", six.local.port)
+        six.request(outgoing(), Peer("::1", six.local.port))
+        await eventually(lambda: six.statistics["received"] >= 2)  # the request and its answer
+        await six.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(talk())

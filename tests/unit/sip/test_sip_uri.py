@@ -93,14 +93,18 @@ def test_where_a_uri_leads(text: str, peer: Peer) -> None:
     assert Uri.parse(text).peer() == peer
 
 
+_characters = st.characters(codec="utf-8", exclude_characters="\0")
+_values = st.none() | st.text(_characters, min_size=1, max_size=20)
 _names = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12)
 
 
 @given(
-    user=st.none() | st.text(min_size=1, max_size=30),
+    user=st.none() | st.text(_characters, min_size=1, max_size=30),
     host=st.sampled_from(["a.example", "192.0.2.1", "[2001:db8::1]", "localhost"]),
     port=st.none() | st.integers(1, 65535),
-    params=st.dictionaries(_names.map(str.lower), st.none() | st.text(min_size=1, max_size=20), max_size=4),
+    params=st.dictionaries(
+        _names.map(str.lower), st.none() | st.text(_characters, min_size=1, max_size=20), max_size=4
+    ),
 )
 def test_any_uri_survives_the_round_trip(
     user: str | None, host: str, port: int | None, params: dict[str, str | None]

@@ -11,7 +11,7 @@ class NonInviteServerTransaction(ServerTransaction):
     """Trying → Proceeding → Completed → Terminated."""
 
     def receive(self, request: Request, now: float) -> list[Output]:
-        return [] if self.state is State.TRYING else self._again()
+        return self._again()  # in Trying there is nothing to repeat
 
     def respond(self, response: Response, now: float) -> list[Output]:
         if self.state not in (State.TRYING, State.PROCEEDING):
