@@ -28,9 +28,9 @@ async def run(settings: Settings, stop: asyncio.Event, index: int = 0, start: St
     from sivo.speech.vad import SileroBatch
 
     if start is None:
-        from sivo.ai import runner
+        from sivo.ai.runner import start as start_agent
 
-        start = runner.start
+        start = start_agent
     settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     shares = settings.media_processes or os.cpu_count() or 1
