@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sivo.base.errors import SivoError
-from sivo.cli import admin, call, config, ledger, resource, secret, tenant, webhook
+from sivo.cli import admin, backup, call, config, ledger, resource, secret, tenant, webhook
 from sivo.cli.client import CliError
 
 app = typer.Typer(
@@ -27,6 +27,10 @@ app.add_typer(secret.group, name="secret")
 app.add_typer(ledger.group, name="ledger")
 app.add_typer(call.group, name="call")
 app.add_typer(webhook.group, name="webhook")
+
+
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 @app.command("run")

@@ -161,6 +161,9 @@ async def test_what_goes_wrong_is_one_line_with_a_remedy(api: RunningApi, sivo: 
     unknown = await sivo("did", "list", "-t", "nobody", status=1)
     assert unknown.err.startswith("NOT_FOUND") and unknown.err.count("\n") == 1
     await sivo("tenant", "create", "--name", "Acme", "--slug", "acme")
+    assert (await sivo("did", "list", "--json")).json == [], "the only tenant need not be named"
+    await sivo("tenant", "create", "--name", "Other", "--slug", "other")
+    assert "acme, other" in (await sivo("did", "list", status=2)).err
     nothing = await sivo("did", "create", "-t", "acme", status=2)
     assert "--set field=value" in nothing.err
     bad = await sivo("did", "create", "-t", "acme", "-s", "number=12", status=1)
