@@ -43,14 +43,22 @@ async def open_server(settings: Settings) -> Server:
         embedded = EmbeddedPostgres(settings)
         owner_dsn = await embedded.start()
     try:
-        password = secret_file.password(settings.home.absolute() / "db-app-password")
-        app_dsn = await prepare(owner_dsn, password)
+        app_dsn = await prepare(owner_dsn, _app_password(settings))
         secret_file.write(app_dsn_file(settings), app_dsn)
     except BaseException:
         if embedded is not None:
             await embedded.stop()
         raise
     return Server(owner_dsn, app_dsn, embedded)
+
+
+def _app_password(settings: Settings) -> str:
+    return secret_file.password(settings.home.absolute() / "db-app-password")
+
+
+async def make_roles(owner_dsn: str, settings: Settings) -> None:
+    """The roles alone, for a database whose schema comes from a backup."""
+    await _make_roles(owner_dsn, _app_password(settings))
 
 
 async def prepare(owner_dsn: str, app_password: str) -> str:

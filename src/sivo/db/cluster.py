@@ -58,7 +58,7 @@ def binaries_for(data: Path) -> binaries.Binaries:
         ) from error
 
 
-def _serving_pid(data: Path) -> int | None:
+def serving_pid(data: Path) -> int | None:
     """Pid in ``postmaster.pid`` if that process lives and works in ``data``."""
     try:
         pid = int((data / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
@@ -80,10 +80,15 @@ def _serving_pid(data: Path) -> int | None:
     return pid if here and not zombie else None
 
 
+def socket_folder(data: Path) -> Path:
+    """Where the server that serves ``data`` has its socket (line 5 of ``postmaster.pid``)."""
+    return Path((data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[4])
+
+
 def wait_until_free(data: Path) -> None:
     """Wait for a server that is leaving; raise POSTGRES_HELD with its pid when it stays."""
     deadline = time.monotonic() + _LEAVING_S
-    while (pid := _serving_pid(data)) is not None:
+    while (pid := serving_pid(data)) is not None:
         if time.monotonic() > deadline:
             raise held_by(pid, data)
         time.sleep(0.1)

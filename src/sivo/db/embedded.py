@@ -94,6 +94,15 @@ class EmbeddedPostgres:
         self._watch = asyncio.create_task(self._restart_when_it_dies(), name="embedded-postgres")
         return self.dsn("sivo_owner")
 
+    def attach(self) -> str | None:
+        """The owner's DSN of a server that another process runs on this data; None when nobody does."""
+        data = self._folder / "data"
+        if cluster.serving_pid(data) is None:
+            return None
+        self._socket_folder = cluster.socket_folder(data)
+        self._programs = cluster.binaries_for(data)
+        return self.dsn("sivo_owner")
+
     async def stop(self) -> None:
         """Fast shutdown: sessions are ended, nothing committed is lost. Safe to call twice."""
         if self._watch is not None:
