@@ -59,6 +59,18 @@ class Platform:
         """Where the node's structured log goes."""
         return self.home.parent / f"{self.home.name}.log"
 
+    @property
+    def pid(self) -> int:
+        """Process id of the supervisor. ``RuntimeError`` when it was never started."""
+        if self._process is None:
+            raise RuntimeError("the node was not started")
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """Of the supervisor; None while it runs."""
+        return self._process.returncode if self._process else None
+
     def environment(self) -> Mapping[str, str]:
         """The operator's side: ports, host names, and leave for the demo's own webhook receiver on loopback."""
         return {
@@ -73,9 +85,14 @@ class Platform:
             "SIVO_DANGEROUS_OUTBOUND_HTTP": "true",
         }
 
-    async def start(self, patience: float = 60.0) -> None:
-        """Start afresh and return when every role serves. ``RuntimeError`` with the log's place otherwise."""
-        shutil.rmtree(self.home, ignore_errors=True)
+    async def start(self, patience: float = 60.0, *, fresh: bool = True) -> None:
+        """Start (on new data if ``fresh``) and return when every role serves.
+
+        ``RuntimeError`` with the log's place otherwise.
+        """
+        if fresh:
+            shutil.rmtree(self.home, ignore_errors=True)
+        (self.home / "run" / "ready").unlink(missing_ok=True)
         self.home.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
