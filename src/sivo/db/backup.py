@@ -133,9 +133,7 @@ def _dump(owner_dsn: str, programs: binaries.Binaries, target: Path) -> None:
     variables = environment(owner_dsn) | {"PGOPTIONS": "-c app.reason=backup"}
     complaint = target.with_suffix(".err")
     with open(target, "wb") as out, open(complaint, "wb") as err:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, env=environment
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, env=variables)
         assert process.stdout is not None
         for line in process.stdout:
             if line.rstrip() != _NEWER_ONLY:
