@@ -94,26 +94,37 @@ class TransactionLayer:
         return outputs
 
     def _request(self, request: Request, source: Peer, local: Peer, now: float) -> list[Output]:
+        invite = None
         try:
-            request.validate()
-            if not request.uri.is_sip and request.uri.scheme != "tel":
-                raise SipParseError(f"scheme {request.uri.scheme[:20]!r}", "Request-URI", sip_status=416)
+            key = server_key(request)
+            if request.method == "ACK":
+                request.validate()
+                return self._ack(request, key, source, now)
+            if (txn := self._servers.get(key)) is not None:
+                return self._repeated(txn, request, source, now)
+            if request.method == "CANCEL":
+                invite = self._invite_of(key, source)
+            # Strangers are turned away before more is read of what they sent: scanners must cost next to nothing.
+            if invite is None and not self._allowed(request, source):
+                return [Dropped("refused", source)]
+            _check(request)
         except SipParseError as error:
             return self._bad_request(request, source, error)
-        key = server_key(request)
-        if request.method == "ACK":
-            return self._ack(request, key, source, now)
-        if (txn := self._servers.get(key)) is not None:
-            outputs: list[Output] = [Received(request, source), *txn.receive(request, now)]
-            self._settle(txn)
-            return outputs
         if request.method == "CANCEL":
-            return self._cancel_received(request, key, source, local, now)
-        if not self._allowed(request, source):
-            return [Dropped("refused", source)]
+            return self._cancel_received(request, key, source, local, now, invite)
         if (full := self._refuse_statelessly(request, source)) is not None:
             return full
         return self._new_request(request, key, source, local, now)
+
+    def _repeated(self, txn: ServerTransaction, request: Request, source: Peer, now: float) -> list[Output]:
+        outputs: list[Output] = [Received(request, source), *txn.receive(request, now)]
+        self._settle(txn)
+        return outputs
+
+    def _invite_of(self, cancel: Key, source: Peer) -> ServerTransaction | None:
+        """The INVITE that a CANCEL with this key is for; only who sent the INVITE can cancel it."""
+        invite = self._servers.get((*cancel[:-1], "INVITE"))
+        return invite if invite is not None and invite.source.host == source.host else None
 
     def _allowed(self, request: Request, source: Peer) -> bool:
         try:
@@ -189,11 +200,10 @@ class TransactionLayer:
             outputs.append(IncomingAck(request, source, answered.txn))
         return outputs
 
-    def _cancel_received(self, request: Request, key: Key, source: Peer, local: Peer, now: float) -> list[Output]:
-        invite = self._servers.get((*key[:-1], "INVITE"))
-        if invite is None or invite.source.host != source.host:
-            if not self._allowed(request, source):
-                return [Dropped("refused", source)]
+    def _cancel_received(
+        self, request: Request, key: Key, source: Peer, local: Peer, now: float, invite: ServerTransaction | None
+    ) -> list[Output]:
+        if invite is None:
             return [Received(request, source), self._stateless(request, request.via, source, 481)]
         cancel = self._open(request, key, source, local, now)
         cancel.to_tag = invite.to_tag  # §9.2
@@ -323,6 +333,13 @@ class TransactionLayer:
             "client": len(self._clients),
             "answered": sum(len(known) for known in self._answered.values()),
         }
+
+
+def _check(request: Request) -> None:
+    """Everything about a new request that does not depend on who reads it; raises SipParseError."""
+    request.validate()
+    if not request.uri.is_sip and request.uri.scheme != "tel":
+        raise SipParseError(f"scheme {request.uri.scheme[:20]!r}", "Request-URI", sip_status=416)
 
 
 def server_key(request: Request) -> Key:

@@ -140,7 +140,10 @@ def test_target_refresh() -> None:
     assert dialog.destination == Peer("198.51.100.9", 5070)
     dialog.refresh(their_answer(sent_invite(), 200))
     assert dialog.destination == Peer("192.0.2.10", 5062)
-    dialog.refresh(their_answer(sent_invite(), 486))
+    refusal = their_answer(sent_invite(), 486)
+    refusal.headers.set("Contact", "<sip:elsewhere@198.51.100.66>")
+    dialog.refresh(refusal)
+    assert dialog.destination == Peer("192.0.2.10", 5062)
 
 
 def test_a_peer_behind_nat_is_reached_by_its_flow_unless_there_is_a_route() -> None:

@@ -25,7 +25,8 @@ def test_strangers_get_no_reply_and_leave_no_state() -> None:
     for method in ("INVITE", "REGISTER", "OPTIONS", "BYE", "CANCEL"):
         assert dropped(list(bench.receive(request_bytes(method)))) == "refused"
     assert dropped(list(bench.receive(request_bytes("ACK")))) == "stray-ack"
-    assert dropped(list(bench.receive(request_bytes(cseq_method="BYE")))) == "malformed"
+    assert dropped(list(bench.receive(request_bytes(cseq_method="BYE")))) == "refused"
+    assert dropped(list(bench.receive(request_bytes().replace(b"Via: SIP", b"Via: SAP")))) == "malformed"
     assert bench.layer.active == {"server": 0, "client": 0, "answered": 0}
     assert bench.layer.next_timer() is None
 
@@ -177,3 +178,4 @@ def test_ten_thousand_calls_leave_nothing_behind() -> None:
     assert bench.layer.active == {"server": 0, "client": 0, "answered": 0}
     assert bench.layer.next_timer() is None
     assert not bench.layer._merged
+    assert not bench.layer._answered
