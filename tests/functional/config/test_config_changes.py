@@ -113,32 +113,32 @@ async def test_concurrent_writers_get_consecutive_entries(plane: Plane) -> None:
     assert (await plane.verify(tenant)).ok
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "insert into config_value (tenant_id, scope, key, value, author, at, seq)"
-        " values ($1, 'tenant', 'ai.max_duration_sec', '9', 'me', now(), 1)",
-        "update config_value set value = '200' where tenant_id = $1",
-        "delete from config_value where tenant_id = $1",
-        "insert into resource (tenant_id, kind, id, body, version, created_at, updated_at)"
-        " values ($1, 'extension', gen_random_uuid(), '{}', 1, now(), now())",
-        "update resource set body = jsonb_set(body, '{number}', '\"1002\"') where tenant_id = $1",
-        "delete from resource where tenant_id = $1",
-        "update tenant set plan = 'enterprise' where id = $1",
-        "update tenant set slug = 'other' where id = $1",
-        "delete from tenant where id = $1",
-        "insert into ledger_change (tenant_id, seq, n, target) values ($1, 1, 9, 'x')",
-    ],
-)
-async def test_the_database_refuses_a_write_beside_the_ledger(plane: Plane, statement: str) -> None:
+BESIDE_THE_LEDGER = [
+    "insert into config_value (tenant_id, scope, key, value, author, at, seq)"
+    " values ($1, 'tenant', 'ai.max_duration_sec', '9', 'me', now(), 1)",
+    "update config_value set value = '200' where tenant_id = $1",
+    "delete from config_value where tenant_id = $1",
+    "insert into resource (tenant_id, kind, id, body, version, created_at, updated_at)"
+    " values ($1, 'extension', gen_random_uuid(), '{}', 1, now(), now())",
+    "update resource set body = jsonb_set(body, '{number}', '\"1002\"') where tenant_id = $1",
+    "delete from resource where tenant_id = $1",
+    "update tenant set plan = 'enterprise' where id = $1",
+    "update tenant set slug = 'other' where id = $1",
+    "delete from tenant where id = $1",
+    "insert into ledger_change (tenant_id, seq, n, target) values ($1, 1, 9, 'x')",
+]
+
+
+async def test_the_database_refuses_a_write_beside_the_ledger(plane: Plane) -> None:
     tenant = await plane.tenant()
     await plane.apply(tenant, SetKey("ai.max_turns", 3), Create("extension", {"number": "1001"}))
-    with pytest.raises(asyncpg.PostgresError, match=r"without a ledger entry|filled from ledger_entry"):
-        async with plane.database.tenant(tenant) as connection:
-            await connection.execute(statement, tenant)
-    with pytest.raises(asyncpg.PostgresError, match=r"without a ledger entry|filled from ledger_entry"):
-        async with plane.database.platform("test: beside the ledger") as connection:
-            await connection.execute(statement, tenant)
+    for statement in BESIDE_THE_LEDGER:
+        with pytest.raises(asyncpg.PostgresError, match=r"without a ledger entry|filled from ledger_entry"):
+            async with plane.database.tenant(tenant) as connection:
+                await connection.execute(statement, tenant)
+        with pytest.raises(asyncpg.PostgresError, match=r"without a ledger entry|filled from ledger_entry"):
+            async with plane.database.platform("test: beside the ledger") as connection:
+                await connection.execute(statement, tenant)
 
 
 @pytest.mark.parametrize("table", ["ledger_entry", "ledger_change"])
@@ -285,28 +285,27 @@ async def test_platform_and_plan_values_reach_tenants_and_can_be_locked(plane: P
     assert (await plane.verify(PLATFORM_ID)).ok
 
 
-@pytest.mark.parametrize(
-    ("tenant_is_platform", "change"),
-    [
-        (False, SetKey("ai.max_turns", 5, PLATFORM)),
-        (True, SetKey("ai.max_turns", 5)),
-        (True, SetKey("ai.max_turns", 5, Scope(Level.PLAN, "gold"))),
-        (True, SetKey("tenant.timezone", "Europe/Berlin", Scope(Level.AGENT, "x"))),
-        (True, SetKey("tenant.slug", "acme", PLATFORM)),
-        (True, Create("extension", {"number": "1001"})),
-        (False, SetKey("sf.connected_orgs", [])),
-        (False, SetKey("sf.jwt_keypair_id", "global", Scope(Level.ORG, "00D"))),
-        (False, SetKey("webhooks.timeout_ms", 900, Scope(Level.ENDPOINT, "x"))),
-        (False, SetKey("ai.max_turns", 9, Scope(Level.ENDPOINT, str(uuid4())))),
-    ],
-)
-async def test_keys_are_set_only_where_the_reference_says(
-    plane: Plane, tenant_is_platform: bool, change: SetKey | Create
-) -> None:
-    chain = PLATFORM_ID if tenant_is_platform else await plane.tenant()
-    with pytest.raises(SivoError) as caught:
-        await plane.apply(chain, change, author=OPERATOR)
-    assert caught.value.status in (422, 404)
+#: (on the platform itself, change)
+OUT_OF_PLACE: list[tuple[bool, SetKey | Create]] = [
+    (False, SetKey("ai.max_turns", 5, PLATFORM)),
+    (True, SetKey("ai.max_turns", 5)),
+    (True, SetKey("ai.max_turns", 5, Scope(Level.PLAN, "gold"))),
+    (True, SetKey("tenant.timezone", "Europe/Berlin", Scope(Level.AGENT, "x"))),
+    (True, SetKey("tenant.slug", "acme", PLATFORM)),
+    (True, Create("extension", {"number": "1001"})),
+    (False, SetKey("sf.connected_orgs", [])),
+    (False, SetKey("sf.jwt_keypair_id", "global", Scope(Level.ORG, "00D"))),
+    (False, SetKey("webhooks.timeout_ms", 900, Scope(Level.ENDPOINT, "x"))),
+    (False, SetKey("ai.max_turns", 9, Scope(Level.ENDPOINT, str(uuid4())))),
+]
+
+
+async def test_keys_are_set_only_where_the_reference_says(plane: Plane) -> None:
+    tenant = await plane.tenant()
+    for on_platform, change in OUT_OF_PLACE:
+        with pytest.raises(SivoError) as caught:
+            await plane.apply(PLATFORM_ID if on_platform else tenant, change, author=OPERATOR)
+        assert caught.value.status in (422, 404), change
 
 
 async def test_roles_are_checked_inside_the_plane_too(plane: Plane) -> None:
