@@ -212,3 +212,22 @@ def test_a_noise_that_stt_cannot_judge_does_not_end_the_call() -> None:
     call.run(call.now + 4000)
     assert [fault.action for fault in call.faults] == ["ignored"]
     assert call.engine.state is State.LISTENING
+
+
+def test_a_failure_while_the_agent_is_paused_is_heard_all_the_same() -> None:
+    """Found by the generated conversations: the paused play-out held the apology back for ever."""
+    call = Call(_spec(), llm=Llm(delay=None))
+    call.run(600)
+    call.happen(events.Key("0"))
+    call.says(4200, 416)
+    call.run(60_000)
+    assert call.said[-2:] == [APOLOGY, "Goodbye."]
+    assert call.ended.reason == "provider_failure"
+
+
+def test_last_words_that_cannot_get_out_do_not_keep_the_call() -> None:
+    call = Call(_spec(silence_timeout_ms=1000, max_reprompts=0))
+    call.run_to(State.CLOSING)
+    call.playout.pause()  # the caller has put us on hold
+    call.run(call.now + 31_000)
+    assert call.ended.reason == "silence"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from timeline import Call, Llm, Stt, Tts, spec
 
@@ -72,7 +72,13 @@ def play(script: dict[str, Any]) -> Call:
     return call.run(240_000)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+#: Shrinking a conversation takes minutes; the script that failed is short enough to be read.
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(scripts)
 def test_conversations_end_once_and_tell_the_truth(script: dict[str, Any]) -> None:
     call = play(script)

@@ -32,6 +32,7 @@ def say_goodbye(core: Core, reason: str) -> None:
     reply = replies.new(core, Kind.CLOSING)
     reply.interruptible = False
     core.enter(State.CLOSING)
+    core.timers["closing"] = core.now + limits.CLOSING_MS
     if not core.mute or core.phrases.closing in core.prepared:
         replies.speak(core, reply, core.phrases.closing)
     reply.text_complete = True
@@ -45,6 +46,12 @@ def end(core: Core, reason: str, transfer_to: str = "", detail: str = "") -> Non
     core.enter(State.TRANSFERRING if transfer_to else State.CLOSING)
     core.timers.clear()
     core.timers["end"] = core.now + limits.END_TAIL_MS
+
+
+def overdue(core: Core) -> None:
+    """The last words never got out (a caller on hold, say)."""
+    ending = core.ending or Ending("provider_failure")
+    end(core, ending.reason, ending.transfer_to, ending.detail)
 
 
 def finish(core: Core) -> None:

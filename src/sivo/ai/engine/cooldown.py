@@ -15,7 +15,6 @@ def ends(core: Core) -> float:
 
 def begin(core: Core) -> None:
     """The agent has finished and it is the caller's turn."""
-    core.pause = None
     core.cooldown_until = ends(core)
     if core.segment is not None and core.segment.place is Place.OVER:
         # A voice that began while the agent spoke is not affected by the window.

@@ -146,6 +146,8 @@ def _timer(core: Core, name: str) -> None:
             failures.thinking(core, "slow", "no output within the time limit")
         case "tts":
             _synthesis_slow(core)
+        case "closing":
+            closing.overdue(core)
         case "end":
             closing.finish(core)
 

@@ -106,6 +106,7 @@ def apologise(core: Core, detail: str) -> None:
     reply = replies.new(core, Kind.APOLOGY)
     reply.interruptible = False
     core.enter(State.CLOSING)
+    core.timers["closing"] = core.now + limits.CLOSING_MS
     wanted = [core.phrases.apology] + ([] if core.spec.transfer_to else [core.phrases.closing])
     for text in wanted:
         if not core.mute or text in core.prepared:

@@ -34,6 +34,8 @@ RETRY_WITHIN_MS = 1_500
 DIGITS_MS = 1_500
 #: The last frame must get through the phone's jitter buffer before the call is ended.
 END_TAIL_MS = 200
+#: The last words must be out by then.
+CLOSING_MS = 30_000
 #: How long a sentence may go on after ``max_duration_sec``.
 DURATION_GRACE_MS = 8_000
 #: The model is told to come to an end at this share of ``max_duration_sec``.

@@ -226,7 +226,9 @@ def _settle(core: Core, reply: Reply, *, interrupted: bool) -> None:
     elif reply.turn:
         core.carried = (reply.user_text, reply.user_start_ms)
     core.reply = None
-    core.pause = None
+    if core.pause is not None:
+        core.effect(effects.Clear())  # a paused play-out would hold back whatever is said next
+        core.pause = None
     for name in ("llm", "tts", "duration_grace"):
         core.timers.pop(name, None)
 
