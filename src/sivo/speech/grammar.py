@@ -32,10 +32,10 @@ _DIGIT_WORDS = ("zero", *_DIGITS[2:])
 #: Words that no request may stand before: "can i where is my order" is nothing that people say.
 # fmt: off
 _NOT_A_VERB = frozenset({
-    "i", "i'm", "i'd", "i've", "my", "the", "a", "an", "is", "are", "was", "has", "have", "had", "do", "does",
+    "i", "my", "the", "a", "an", "is", "are", "was", "has", "have", "had", "do", "does",
     "did", "can", "could", "may", "would", "will", "what", "where", "when", "who", "why", "how", "yes", "yeah",
     "no", "nope", "not", "okay", "hello", "hi", "hey", "sure", "sorry", "please", "thank", "thanks", "bye",
-    "goodbye", "that", "this", "it's", "its", "there",
+    "goodbye", "that", "this", "it", "its", "there",
 })
 # fmt: on
 #: How often a phrase counts for one everyday sentence in the n-gram model.
@@ -78,8 +78,8 @@ class Grammar:
     @cached_property
     def jsgf(self) -> str:
         """The strict grammar (JSpeech Grammar Format 1.0)."""
-        verbs = [phrase for phrase in self.phrases if phrase.split()[0] not in _NOT_A_VERB]
-        others = [phrase for phrase in self.phrases if phrase.split()[0] in _NOT_A_VERB]
+        verbs = [phrase for phrase in self.phrases if _starts_with_verb(phrase)]
+        others = [phrase for phrase in self.phrases if not _starts_with_verb(phrase)]
         rules = [f"<opener> = {_either(_OPENERS)};", f"<closer> = {_either(_CLOSERS)};"]
         said = [_either(_ANSWERS)]
         if self._spells_digits:
@@ -96,8 +96,8 @@ class Grammar:
 
     @cached_property
     def _whole(self) -> re.Pattern[str]:
-        verbs = _either([phrase for phrase in self.phrases if phrase.split()[0] not in _NOT_A_VERB] or ["\0"], "|")
-        others = _either([phrase for phrase in self.phrases if phrase.split()[0] in _NOT_A_VERB] or ["\0"], "|")
+        verbs = _either([phrase for phrase in self.phrases if _starts_with_verb(phrase)] or ["\0"], "|")
+        others = _either([phrase for phrase in self.phrases if not _starts_with_verb(phrase)] or ["\0"], "|")
         opener, request, closer = (_either(part, "|") for part in (_OPENERS, _REQUESTS, _CLOSERS))
         digit = _either(_DIGITS if self._spells_digits else ["\0"], "|")
         return re.compile(
@@ -151,6 +151,10 @@ def build(prompt: str, known: Callable[[str], bool]) -> Grammar:
 def fingerprint(prompt: str) -> str:
     """Names the grammar of ``prompt`` in a cache."""
     return hashlib.sha256(prompt.encode()).hexdigest()[:16]
+
+
+def _starts_with_verb(phrase: str) -> bool:
+    return phrase.split()[0].partition("'")[0] not in _NOT_A_VERB
 
 
 def _either(parts: list[str] | tuple[str, ...], bar: str = " | ") -> str:

@@ -39,6 +39,8 @@ _FIT_SECONDS = 0.5
 _CLEAR_FIT = -100.0
 #: Up to so many 10 ms frames of speech only short answers are searched first.
 _BRIEF_FRAMES = 60
+#: Speech goes up and down by 2.7 dB or more from frame to frame (measured over voices); noise and tones by less than 1.
+_STEADY_DB = 1.5
 #: Share of the speech that the words must cover.
 _COVERAGE = 0.7
 _KEPT = 16
@@ -80,7 +82,7 @@ class Recogniser:
         """Recognise ``samples`` (16 kHz) with the phrases in ``prompt``, one a line."""
         phrases, decoder = self._prepared(prompt)
         speech = _speech_frames(samples)
-        if speech.sum() < 8:  # 80 ms: no word is shorter
+        if speech.sum() < 8 or _steady(samples, speech):  # 80 ms: no word is shorter
             return Heard("", math.inf, "", math.inf, "", math.inf, phrases.dropped)
         levelled = to_pcm16(samples * (_LEVEL / _level(samples, speech)))
         loop = _search(decoder, "phones", levelled, speech)
@@ -150,6 +152,10 @@ def _speech_frames(samples: Samples) -> np.ndarray[tuple[int], np.dtype[np.bool_
     energies = _energies(samples)
     loudest = float(energies.max()) if len(energies) else 0.0
     return energies > max(0.1 * loudest, 30.0)
+
+
+def _steady(samples: Samples, speech: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> bool:
+    return float(np.std(20 * np.log10(_energies(samples)[speech] + 1))) < _STEADY_DB
 
 
 def _level(samples: Samples, speech: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:

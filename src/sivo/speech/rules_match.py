@@ -99,7 +99,7 @@ class Matcher:
         recall = shared_phrase / sum(self._weight(word) for word in phrase)
         precision = shared_said / sum(self._weight(word) for word in said)
         # Callers say more than a phrase holds, so what is missing from the phrase weighs more than what is added to it.
-        return 0.6 * recall + 0.4 * precision if recall > 0.3 else 0.0
+        return 0.6 * recall + 0.4 * precision if recall > 0.5 else 0.0
 
     def _weight(self, word: str) -> float:
         weight = self._weights.get(word, self._unknown)
