@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any
 
 from sivo.ai import providers
+from sivo.ai.echo import EchoGuard, level
 from sivo.ai.engine import Engine, State, effects, events
 from sivo.ai.llm import Usage
 from sivo.ai.voice_queue import VoiceQueue
@@ -69,6 +70,8 @@ class Runner:
         self._inbox: deque[events.Event] = deque()
         self._busy = False
         self._closed = False
+        self._echo = EchoGuard()
+        self._sent_level = 0.0
         self._log = logs.get("ai")
 
     def begin(self) -> None:
@@ -82,6 +85,8 @@ class Runner:
         """See :class:`sivo.media.conversation.Conversation`."""
         if sent is None or self._closed:
             return
+        if sent.duration_ms:
+            self._sent_level = self._voice.level(sent.utterance, sent.offset_ms)
         self.happen(
             events.Sent(sent.utterance, sent.epoch, sent.offset_ms, sent.duration_ms, sent.last), at_ms=float(now_ms)
         )
@@ -91,8 +96,12 @@ class Runner:
         if self._closed:
             return
         self._stt.audio(now_ms, ulaw_frame, pcm16)
+        self._echo.tick(self._sent_level, level(pcm16))
+        self._sent_level = 0.0
         for window in voiced:
-            self.happen(events.Voice(float(now_ms - window.age_ms), window.voiced), at_ms=float(now_ms))
+            echo = window.voiced and self._engine.agent_audible and self._echo.is_echo()
+            voice = events.Voice(float(now_ms - window.age_ms), window.voiced, echo=echo)
+            self.happen(voice, at_ms=float(now_ms))
         self._do(self._engine.tick(float(now_ms)))
 
     def on_digit(self, digit: str) -> None:

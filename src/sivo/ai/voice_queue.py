@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import aclosing
 
+from sivo.ai.echo import level
 from sivo.ai.engine import events
 from sivo.ai.engine.effects import Speak, Tone
 from sivo.media.playout import Playout
@@ -16,6 +18,8 @@ from sivo.speech.tts import BYTES_PER_MS, PhraseCache, Synthesizer, neutral_tone
 
 _PREPARE_TRIES = 2
 _PREPARE_PAUSE_S = 3.0
+#: Utterances whose audio is kept: a model can be far ahead of what is being played.
+_RECENT = 32
 
 
 class VoiceQueue:
@@ -35,6 +39,8 @@ class VoiceQueue:
         self._playout = playout
         self._happen = happen
         self._phrases: dict[str, bytes] = {}
+        #: Audio of the latest utterances, for the echo guard.
+        self._recent: OrderedDict[int, bytearray] = OrderedDict()
         self._waiting: list[tuple[int, int, str, bool]] = []
         self._current: tuple[int, int] | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -49,6 +55,12 @@ class VoiceQueue:
         heapq.heappush(self._waiting, (wanted.utterance, wanted.epoch, wanted.text, wanted.keep))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work(), name="tts")
+
+    def level(self, utterance: int, offset_ms: int) -> float:
+        """Loudness (root mean square) of the 20 ms of an utterance that start at ``offset_ms``; 0 when unknown."""
+        audio = self._recent.get(utterance)
+        start = offset_ms * BYTES_PER_MS
+        return level(bytes(audio[start : start + 20 * BYTES_PER_MS])) if audio is not None else 0.0
 
     def tone(self, wanted: Tone) -> None:
         """Play the neutral tone at once."""
@@ -90,10 +102,16 @@ class VoiceQueue:
         return audio
 
     def _play(self, epoch: int, utterance: int, audio: bytes) -> None:
-        self._playout.append(epoch, utterance, audio)
+        self._append(epoch, utterance, audio)
         self._playout.end(epoch, utterance)
         self._happen(events.Audio(epoch, utterance, len(audio) / BYTES_PER_MS))
         self._happen(events.AudioDone(epoch, utterance))
+
+    def _append(self, epoch: int, utterance: int, audio: bytes) -> None:
+        self._playout.append(epoch, utterance, audio)
+        self._recent.setdefault(utterance, bytearray()).extend(audio)
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
 
     def _end_current(self) -> None:
         if self._current is not None:
@@ -122,7 +140,7 @@ class VoiceQueue:
                         return
                     begun = True
                     made += piece
-                    self._playout.append(epoch, utterance, piece)
+                    self._append(epoch, utterance, piece)
                     self._happen(events.Audio(epoch, utterance, len(piece) / BYTES_PER_MS))
         except Exception as error:
             if self._current != here:

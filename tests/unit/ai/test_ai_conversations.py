@@ -362,3 +362,16 @@ def test_stop_from_outside_states_what_was_heard() -> None:
     assert call.ended.reason == "caller_hangup"
     with pytest.raises(ValueError, match="bored"):
         Call(spec()).happen(events.Stop("bored"))
+
+
+def test_the_agents_own_echo_does_not_pause_it() -> None:
+    call = Call(spec(greeting="A long greeting that goes on and on for quite a while, as greetings do."))
+    call.run(1000)
+    for _ in range(40):
+        call.run(call.now + 20)
+        call.happen(events.Voice(call.now, True, 32, echo=True))
+    assert not call.playout.paused
+    for _ in range(14):
+        call.run(call.now + 20)
+        call.happen(events.Voice(call.now, True, 32))
+    assert call.playout.paused
