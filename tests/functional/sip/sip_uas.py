@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import socket
 
 from sivo.base.clock import SystemClock
@@ -26,17 +27,19 @@ from sivo.sip import (
 )
 
 REALM = "t1.example"
-_ports = itertools.cycle(range(32500, 32900, 10))
+_range = list(range(32500, 32990, 10))
+_start = os.getpid() % len(_range)  # test processes side by side begin at different places
+_ports = itertools.cycle(_range[_start:] + _range[:_start])
 
 
 def free_port() -> int:
     """A UDP port of this room's range whose nine followers are free by convention (RTP of SIPp and baresip)."""
-    for _ in range(40):
+    for _ in _range:
         port = next(_ports)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise RuntimeError("no free port between 32500 and 32900")
+    raise RuntimeError("no free port between 32500 and 32990")
 
 
 class SmallUas:
