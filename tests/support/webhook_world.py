@@ -109,7 +109,9 @@ class World:
             return await outbox.put(connection, self.tenant, type_, data)
 
     def another_sender(self, client: GuardedClient | None = None) -> Sender:
-        return Sender(self.settings, self.database, self.vault, client or self.client, self.clock)
+        return Sender(
+            self.settings, self.database, self.vault, client or self.client, self.clock, node=f"node-{uuid7()}"
+        )
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+import hmac
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -53,6 +54,10 @@ async def open_server(settings: Settings) -> Server:
 
 
 def _app_password(settings: Settings) -> str:
+    """Password of ``sivo_app``: for an operator's server the same on every node, since it follows from the DSN."""
+    owner_password = urlsplit(settings.dsn).password if settings.dsn else None
+    if owner_password:
+        return hmac.digest(unquote(owner_password).encode(), b"sivo_app", "sha256").hex()
     return secret_file.password(settings.home.absolute() / "db-app-password")
 
 

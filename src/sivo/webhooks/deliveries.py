@@ -32,14 +32,14 @@ class Claimed:
 
 
 async def claim(
-    connection: Connection, now: datetime, *, limit: int, lease: timedelta, busy: Iterable[UUID] = ()
+    connection: Connection, now: datetime, *, node: str, limit: int, lease: timedelta, busy: Iterable[UUID] = ()
 ) -> list[Claimed]:
     """Take up to ``limit`` due deliveries, earliest first, except those of ``busy`` endpoints (scope ``platform``).
 
     A claim of a worker that died runs out after ``lease``; the delivery is then taken again, with the same event id.
     """
     rows = await connection.fetch(
-        "update webhook_delivery set started = started + 1, claimed_until = $3 where id in ("
+        "update webhook_delivery set started = started + 1, claimed_until = $3, claimed_by = $5 where id in ("
         " select id from webhook_delivery where state = 'pending' and due_at <= $1"
         " and (claimed_until is null or claimed_until <= $1) and not endpoint_id = any($4)"
         " order by due_at, id limit $2 for update skip locked)"
@@ -48,8 +48,19 @@ async def claim(
         limit,
         now + lease,
         list(busy),
+        node,
     )
     return [Claimed(**dict(row)) for row in rows]
+
+
+async def release(connection: Connection, node: str) -> int:
+    """Void the claims of this node's earlier worker, which is gone, so that nobody waits for them to run out."""
+    status = await connection.execute(
+        "update webhook_delivery set claimed_until = null where state = 'pending' and claimed_by = $1"
+        " and claimed_until is not null",
+        node,
+    )
+    return int(status.split()[-1])
 
 
 async def finish(connection: Connection, job: Claimed, step: Step, outcome: Outcome, now: datetime) -> bool:

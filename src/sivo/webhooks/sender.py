@@ -14,6 +14,7 @@ from uuid import UUID
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError
+from sivo.base.node import node_id
 from sivo.base.settings import Settings
 from sivo.config import state
 from sivo.db.scopes import Database
@@ -42,11 +43,20 @@ class _EndpointGoneError(Exception):
 
 
 class Sender:
-    """The webhook half of the role ``worker``."""
+    """The webhook half of the role ``worker``; one per node."""
 
     def __init__(
-        self, settings: Settings, database: Database, vault: Vault, client: GuardedClient, clock: Clock
+        self,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        client: GuardedClient,
+        clock: Clock,
+        *,
+        node: str | None = None,
     ) -> None:
+        self._node = node or node_id(settings)
+        self._released = False
         self._settings = settings
         self._database = database
         self._vault = vault
@@ -59,6 +69,10 @@ class Sender:
 
         With all places taken it waits for one to become free.
         """
+        if not self._released:
+            async with self._database.platform("webhooks: claims of before") as connection:
+                await deliveries.release(connection, self._node)
+            self._released = True
         now = self._clock.now()
         handled = await self._fan_out(now)
         started = await self._start_due(now)
@@ -103,7 +117,7 @@ class Sender:
         load = Counter(self._running.values())
         busy = [endpoint for endpoint, count in load.items() if count >= MAX_PER_ENDPOINT]
         async with self._database.platform("webhooks: claim") as connection:
-            jobs = await deliveries.claim(connection, now, limit=free, lease=LEASE, busy=busy)
+            jobs = await deliveries.claim(connection, now, node=self._node, limit=free, lease=LEASE, busy=busy)
         for job in jobs:
             task = asyncio.create_task(self._handle(job, now), name=f"webhook-{job.id}")
             self._running[task] = job.endpoint_id

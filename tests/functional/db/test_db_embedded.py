@@ -23,7 +23,7 @@ import pytest
 from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
 from sivo.db import binaries, identity
-from sivo.db.bootstrap import open_server, prepare
+from sivo.db.bootstrap import open_server, prepare, with_user
 from sivo.db.connect import connect
 from sivo.db.embedded import EmbeddedPostgres
 from sivo.db.migrate import FOLDER, migrate
@@ -309,3 +309,28 @@ def test_head_is_the_newest_revision() -> None:
     assert newest == HEAD
     written = {path.stem.removeprefix("0001_") for path in (FOLDER / "sql").glob("0001_*.sql")}
     assert written == set(ROOMS_0001)
+
+
+async def test_operators_server_is_used_by_two_nodes_and_left_running(home: Path) -> None:
+    """SIVO_DSN: an ordinary owner of an ordinary database, no superuser, several nodes with homes of their own."""
+    theirs = EmbeddedPostgres(Settings(home=home / "server"))
+    await theirs.start()
+    try:
+        admin = await asyncpg.connect(theirs.dsn("postgres", "postgres"))
+        await admin.execute("create role customer login createrole password 'a b/c@d'")
+        await admin.execute("create database crm owner customer")
+        await admin.close()
+        dsn = with_user(theirs.dsn("postgres", "crm"), "customer", "a b/c@d")
+        nodes = [Settings(home=home / name, dsn=dsn) for name in ("one", "two")]
+        servers = [await open_server(node) for node in nodes]
+        for node in nodes:
+            database = await connect(node)
+            async with database.platform("test: hello") as connection:
+                assert await connection.fetchval("select current_database()") == "crm"
+            await database.close()
+        for server in servers:
+            assert server.embedded is None
+            await server.stop()
+        assert theirs.pid is not None
+    finally:
+        await theirs.stop()

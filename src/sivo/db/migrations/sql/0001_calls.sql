@@ -89,6 +89,7 @@ create table turn (
     primary key (session, seq)
 );
 create index turn_call on turn (call_id, turn);
+create index turn_expiry on turn (expires_at) where user_text is not null or reply_text is not null;
 select sivo_tenant_table('turn');
 
 create table sip_message (

@@ -16,6 +16,8 @@ create table webhook_delivery (
     started         integer     not null default 0,
     due_at          timestamptz not null,
     claimed_until   timestamptz,
+    -- Node whose worker holds the claim; when that worker starts again, the claim is void.
+    claimed_by      text,
     last_status     integer,
     last_error      text,
     last_attempt_at timestamptz,
