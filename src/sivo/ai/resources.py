@@ -24,8 +24,10 @@ class Intent(Body):
     reply: Speech
     action: Literal["continue", "transfer", "hangup"] = "continue"
     #: Only recognised right after one of these intents (empty: always).
-    after: Annotated[list[IntentName], Field(max_length=50)] = []
-    variables: Annotated[dict[IntentName, Annotated[str, StringConstraints(max_length=500)]], Field(max_length=50)] = {}
+    after: Annotated[list[IntentName], Field(max_length=50, default_factory=list)]
+    variables: Annotated[
+        dict[IntentName, Annotated[str, StringConstraints(max_length=500)]], Field(max_length=50, default_factory=dict)
+    ]
 
 
 class AiAgent(Body):
@@ -39,7 +41,7 @@ class AiAgent(Body):
     language: LanguageCode | None = None
     #: Stands in for ``ai.tts_voice_id``.
     voice: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-    intents: Annotated[list[Intent], Field(max_length=100)] = []
+    intents: Annotated[list[Intent], Field(max_length=100, default_factory=list)]
     transfer_to: TransferTarget = ""
     #: Stand in for ``ai.max_turns`` and ``ai.max_duration_sec``.
     max_turns: Annotated[int, Field(ge=1, le=200)] | None = None

@@ -100,6 +100,9 @@ class ChangeSets:
     ) -> tuple[Link | None, Entry]:
         draft = await self._draft(connection, tenant_id, author, changes)
         effective = checks.check_rules(draft)
+        if tenant_id == PLATFORM_ID and draft.keys:
+            async with self._database.platform("config: check tenants below a platform value") as wide:
+                await checks.check_tenants(wide, draft)
         await checks.check_resources(connection, draft, effective)
         at, records = self._clock.now(), draft.records()
         if not records:

@@ -12,8 +12,8 @@ from sivo.config.draft import SLUG, Draft, DraftKey
 from sivo.config.hooks import CheckContext
 from sivo.config.key import Inputs, Level
 from sivo.config.kinds import KINDS, PLATFORM_ID, ResourceKind
-from sivo.config.resolve import Resolver
-from sivo.config.rules import check_domains, check_effective, check_set
+from sivo.config.resolve import Resolver, Stored
+from sivo.config.rules import CROSS_CHECKED, check_domains, check_effective, check_set
 from sivo.config.state import Resource, inputs_of, resources, resources_by_id
 from sivo.config.types import PLANS
 from sivo.db.scopes import Connection
@@ -61,6 +61,38 @@ def check_rules(draft: Draft) -> Resolver:
     check_effective(effective)
     check_domains(effective.values(), inputs)
     return effective
+
+
+async def check_tenants(connection: Connection, draft: Draft) -> None:
+    """What a change of platform or plan would do to tenants that have values of their own; refused when it breaks one.
+
+    ``connection`` is in the scope of the platform. Tenants without own values were checked as plans already.
+    """
+    rows = await connection.fetch(
+        "select t.slug, t.plan, v.key, v.value from config_value v join tenant t on t.id = v.tenant_id"
+        " where v.scope = 'tenant' and v.key = any($1) order by t.slug",
+        list(CROSS_CHECKED),
+    )
+    tenants: dict[tuple[str, str], list[Stored]] = {}
+    for row in rows:
+        own = Stored(row["key"], Level.TENANT, row["value"])
+        tenants.setdefault((row["slug"], row["plan"]), []).append(own)
+    broken: list[tuple[str, SivoError]] = []
+    for (slug, plan), values in tenants.items():
+        above = [one for one in draft.stored() if one.level is not Level.PLAN or one.target == plan]
+        try:
+            check_effective(Resolver(Inputs(slug=slug, plan=plan), [*above, *values]))
+        except SivoError as error:
+            broken.append((slug, error))
+    if broken:
+        slug, first = broken[0]
+        raise SivoError(
+            first.code,
+            f"{len(broken)} tenants would break a rule, {slug} first: {first.message}",
+            where=first.where,
+            remedy=first.remedy,
+            details={"tenants": [name for name, _ in broken[:50]]},
+        )
 
 
 async def check_resources(connection: Connection, draft: Draft, effective: Resolver) -> None:

@@ -41,6 +41,15 @@ def check_retention(plan: str, days: int, where: str) -> None:
         )
 
 
+#: Keys whose values :func:`check_effective` looks at.
+CROSS_CHECKED = (
+    "auth.jwt_ttl_sec",
+    "auth.refresh_ttl_sec",
+    "transcription.push_to_sf",
+    "recording.default_retention_days",
+)
+
+
 def check_effective(effective: Resolver) -> None:
     """Rules between the effective values of one tenant; run before anything is stored."""
     values, plan = effective.values(), effective.inputs.plan

@@ -24,12 +24,14 @@ _HOST_FROM = {"llm_api_key": "ai.llm_base_url"}
 
 
 class SecretBody(BaseModel):
-    """Body of PUT /api/secrets/{name}; ``host`` is the only host that the value may be sent to."""
+    """Body of PUT /api/secrets/{name}; ``host`` is the only host that the value may be sent to, and comes from
+    ``base_url`` where an engine of the tenant's own is served there."""
 
     model_config = ConfigDict(extra="forbid")
 
     value: Annotated[SecretStr, Field(min_length=1, max_length=8192)]
     host: Annotated[str, Field(max_length=253)] | None = None
+    base_url: Annotated[str, Field(max_length=2048)] | None = None
 
 
 def make_router(context: Context) -> APIRouter:
@@ -60,8 +62,8 @@ def make_router(context: Context) -> APIRouter:
     ) -> dict[str, Any]:
         """Store or replace a secret; answers its fingerprint, never its value."""
         known = await find(who.tenant_id, name)
-        host = body.host or await host_for(who.tenant_id, name)
-        sent = {"name": name, "host": host, "value": body.value.get_secret_value()}
+        host = body.host or (None if body.base_url else await host_for(who.tenant_id, name))
+        sent = {"name": name, "host": host, "base_url": body.base_url, "value": body.value.get_secret_value()}
         change: Change = Create(KIND, sent) if known is None else Update(KIND, known.id, sent)
         await resources.apply(who.tenant_id, who.author, reason, [change])
         made = await find(who.tenant_id, name)
@@ -84,6 +86,7 @@ def _public(one: Resource) -> dict[str, Any]:
         "id": str(one.id),
         "name": one.body["name"],
         "host": one.body["host"],
+        "base_url": one.body.get("base_url"),
         "fingerprint": one.secrets.get("value"),
         "version": one.version,
         "updated_at": one.updated_at.isoformat(),

@@ -58,7 +58,7 @@ class Trunk(Body):
 
     name: Name
     #: Source addresses that may send INVITE (the trunk's ACL), IPv4 or IPv6 networks.
-    cidrs: Annotated[list[Cidr], Field(max_length=100)] = []
+    cidrs: Annotated[list[Cidr], Field(max_length=100, default_factory=list)]
     host: SipHost | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 5060
     transport: Literal["udp"] = "udp"
@@ -69,7 +69,7 @@ class Trunk(Body):
     #: Digest user name towards the carrier; the password is the secret field.
     username: Annotated[str, StringConstraints(max_length=100)] | None = None
     #: Denied by default: without a rule nothing leaves through this trunk.
-    outbound: Annotated[list[OutboundRule], Field(max_length=100)] = []
+    outbound: Annotated[list[OutboundRule], Field(max_length=100, default_factory=list)]
     active: bool = True
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import secrets
+from difflib import get_close_matches
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 from sivo.base.errors import SivoError
 from sivo.config.hooks import CheckContext
 from sivo.config.kinds import Body, ResourceKind, SecretField, register_kind
 from sivo.config.values import HttpUrl, Name
+from sivo.events.catalogue import CATALOGUE
+
+
+def _known_event(value: str) -> str:
+    if value != "*" and value not in CATALOGUE:
+        near = get_close_matches(value, CATALOGUE, n=1)
+        raise ValueError(f"there is no event {value[:60]!r}" + (f", did you mean {near[0]}?" if near else ""))
+    return value
+
 
 #: An event type of the catalogue, or ``*`` for all.
-EventName = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z_]+\.[a-z_]+)$")]
+EventName = Annotated[str, AfterValidator(_known_event)]
 
 
 def signing_secret() -> str:
@@ -27,7 +37,7 @@ class WebhookEndpoint(Body):
 
     name: Name | None = None
     url: HttpUrl
-    events: Annotated[list[EventName], Field(min_length=1, max_length=50)] = ["*"]
+    events: Annotated[list[EventName], Field(min_length=1, max_length=50, default_factory=lambda: ["*"])]
     active: bool = True
     retry_max_attempts: Annotated[int, Field(ge=0, le=12)] | None = None
     timeout_ms: Annotated[int, Field(ge=500, le=30_000)] | None = None

@@ -338,6 +338,19 @@ async def test_a_smaller_plan_is_refused_while_retention_is_above_it(plane: Plan
     assert (await plane.effective(tenant, "recording.default_retention_days")).value == 30
 
 
+async def test_a_platform_value_that_breaks_a_tenant_is_refused(plane: Plane) -> None:
+    fine, tight = await plane.tenant("Fine"), await plane.tenant("Tight")
+    await plane.apply(tight, SetKey("auth.jwt_ttl_sec", 3600), SetKey("auth.refresh_ttl_sec", 7200))
+    await plane.apply(tight, UnsetKey("auth.jwt_ttl_sec"), SetKey("auth.refresh_ttl_sec", 90_000))
+    for scope in (PLATFORM, Scope(Level.PLAN, "pro")):
+        with pytest.raises(SivoError) as caught:
+            await plane.apply(PLATFORM_ID, SetKey("auth.jwt_ttl_sec", 100_000, scope), author=OPERATOR)
+        assert caught.value.details["tenants"] == ["tight"]
+    starter = Scope(Level.PLAN, "starter")
+    await plane.apply(PLATFORM_ID, SetKey("auth.jwt_ttl_sec", 100_000, starter), author=OPERATOR)
+    assert (await plane.effective(fine, "auth.jwt_ttl_sec")).value == 86_400
+
+
 async def test_an_endpoints_keys_live_in_the_endpoint(plane: Plane) -> None:
     tenant = await plane.tenant()
     endpoint = await plane.create(tenant, "webhook_endpoint", url="https://example.com/hook")

@@ -52,6 +52,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("recording_policy", {"name": "x", "retention_days": 3651}),
     ("webhook_endpoint", {"url": "ftp://example.com"}),
     ("webhook_endpoint", {"url": "https://example.com", "events": []}),
+    ("webhook_endpoint", {"url": "https://example.com", "events": ["call.end"]}),
     ("secret", {"name": "has/slash"}),
 ]
 
