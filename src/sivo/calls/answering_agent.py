@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from sivo.base.settings import Settings
 from sivo.calls.phrases import Phrases, of_language
+from sivo.config.key import Level
 from sivo.config.snapshot import Reader
 from sivo.media.protocol import ConversationSpec, Intent, Stage
 from sivo.routing.directory import Agent, ProviderKey
+from sivo.transcription.policy import TranscriptionDecision
 
 LOCAL = "local"
 OPENAI = "openai"
@@ -27,12 +29,24 @@ VENDOR_URLS = {
     "elevenlabs": "https://api.elevenlabs.io",
 }
 _OPENAI_SPEAKERS = {"openai", "groq", "whisper"}
+#: Speaks our protocol but is nobody's service: without a place of the tenant's own it is our speech role.
+WHISPER = "whisper"
 #: Silence after the words of a goodbye before the line is closed.
 GOODBYE_SILENCE_MS = 300
 
 
-def describe(agent: Agent, config: Reader, keys: Mapping[str, ProviderKey], settings: Settings) -> ConversationSpec:
-    """The conversation of ``agent`` under the pinned configuration; ``keys`` by stage (``stt``, ``llm``, ``tts``)."""
+def describe(
+    agent: Agent,
+    config: Reader,
+    keys: Mapping[str, ProviderKey],
+    settings: Settings,
+    *,
+    heard_in: TranscriptionDecision | None = None,
+) -> ConversationSpec:
+    """The conversation of ``agent`` under the pinned configuration; ``keys`` by stage (``stt``, ``llm``, ``tts``).
+
+    ``heard_in``: the decision on transcription, whose language is what speech-to-text is asked for (decision 5).
+    """
     body = agent.body
     language = config.language()
     phrases = of_language(language)
@@ -42,7 +56,7 @@ def describe(agent: Agent, config: Reader, keys: Mapping[str, ProviderKey], sett
         prompt=str(body.get("prompt") or ""),
         greeting=str(body.get("greeting") or ""),
         language=language,
-        stt=_speech_stage(config, "stt", language, keys, settings),
+        stt=_speech_stage(config, "stt", _heard_language(config, heard_in), keys, settings),
         llm=_llm_stage(config, language, keys, settings),
         tts=_speech_stage(config, "tts", language, keys, settings),
         intents=[_intent(intent) for intent in body.get("intents") or ()],
@@ -90,9 +104,21 @@ def _speech_stage(
         url = settings.speech_base_url()
         return Stage(protocol=OPENAI, base_url=url, model=model, language=language, voice=voice, internal=True)
     protocol = OPENAI if provider in _OPENAI_SPEAKERS else provider
-    url = VENDOR_URLS.get(provider, "")
+    own = keys[stage].base_url if protocol == OPENAI and stage in keys else ""
+    if (provider, stage, own) == (WHISPER, "stt", ""):
+        url = settings.speech_base_url()
+        return Stage(protocol=OPENAI, base_url=url, model=model, language=language, voice=voice, internal=True)
+    url = own or VENDOR_URLS.get(provider, "")
     key = _key(keys, stage, url)
     return Stage(protocol=protocol, base_url=url, model=model, api_key=key, language=language, voice=voice)
+
+
+def _heard_language(config: Reader, decided: TranscriptionDecision | None) -> str:
+    """Language parameter of speech-to-text: what policy, DID or key say; while nobody said anything, the spoken one."""
+    by_key = str(config.read("transcription.language"))
+    if decided is not None and not decided.sources["language"].startswith("key "):
+        return decided.language
+    return config.language() if config.snapshot.level("transcription.language") == Level.DEFAULT else by_key
 
 
 def _llm_stage(config: Reader, language: str, keys: Mapping[str, ProviderKey], settings: Settings) -> Stage:

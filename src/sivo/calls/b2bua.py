@@ -93,7 +93,7 @@ class B2bua:
         assert call.callee is not None
         call.callee.on_response(branch, response)
         if branch.txn is not None and branch.txn is not txn:
-            self._exchange.learn_client(call, branch)
+            self._exchange.learn(call, branch)
 
     def on_timeout(self, txn: ClientTransaction) -> None:
         """Nobody answered a request of ours."""

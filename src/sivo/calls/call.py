@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -34,6 +34,21 @@ class Capture:
     recording: RecordingDecision
     transcription: TranscriptionDecision
     recording_active: bool = False
+    #: The decision under which the first frame was kept; what was kept by right stays, whatever is decided later.
+    kept: RecordingDecision | None = None
+
+    def begin(self) -> None:
+        """Frames are kept from now on, if the decision says so."""
+        self.recording_active = self.recording.capture
+        if self.recording_active and self.kept is None:
+            self.kept = self.recording
+
+    def fate(self) -> RecordingDecision:
+        """The decision that the journal is dealt with by."""
+        return self.kept or replace(self.recording, capture=False, rule=self._why_not())
+
+    def _why_not(self) -> str:
+        return "nobody answered" if self.recording.capture else self.recording.rule
 
 
 @dataclass(slots=True)

@@ -28,21 +28,21 @@ def resolve(services: Services, call: Call, transfer_to: str) -> Callee:
     """The callee of the route, or of a transfer to ``transfer_to``."""
     domain = call.tenant.domains[0]
     from_ = NameAddr(call.caller_name, Uri("sip", call.route.from_number or "anonymous", domain))
+    target = call.route.target
     if transfer_to:
-        extension = decide.transfer_target(services.directory.current, call.tenant.id, transfer_to)
-        return _extension(services, from_, domain, extension, transfer_to)
-    match call.route.target:
+        from_trunk = call.caller_extension is None
+        directory = services.directory.current
+        target = decide.transfer(directory, call.tenant.id, transfer_to, from_trunk=from_trunk)
+    match target:
         case decide.ToExtension(extension):
-            return _extension(services, from_, domain, extension, extension.number)
+            return _extension(services, from_, domain, extension)
         case decide.ToTrunk(trunk, number):
             return _trunk(call, trunk, number)
     return Callee(from_, from_)
 
 
-def _extension(services: Services, from_: NameAddr, domain: str, extension: Extension | None, number: str) -> Callee:
-    to = NameAddr("", Uri("sip", number, domain))
-    if extension is None:
-        return Callee(from_, to)
+def _extension(services: Services, from_: NameAddr, domain: str, extension: Extension) -> Callee:
+    to = NameAddr("", Uri("sip", extension.number, domain))
     bindings = services.registrar.contacts(extension.id, services.clock.now())
     destinations = [Destination(binding.uri, binding.source) for binding in bindings]
     return Callee(from_, to, destinations, extension)

@@ -132,10 +132,9 @@ class Effects:
     def _start_capture(self, call: Call, phase: str) -> None:
         if phase == "bridge":
             self._redecide(call)
-        capture = call.capture
-        capture.recording_active = capture.recording.capture
+        call.capture.begin()
         if call.media is not None:
-            call.media.start_capture(capture.recording_active)
+            call.media.start_capture(call.capture.recording_active)
         if phase == "bridge":
             self._note_decisions(call, phase)
 
@@ -148,7 +147,7 @@ class Effects:
                 call.media.start_capture(True)
             else:
                 call.media.stop_capture()
-            call.capture.recording_active = wanted
+            call.capture.begin()
         self._note_decisions(call, phase)
 
     def _redecide(self, call: Call) -> None:
@@ -200,7 +199,9 @@ class Effects:
         if call.agent is None or call.media is None:
             return
         keys = picture.keys if picture else {}
-        spec = answering_agent.describe(call.agent, call.config, keys, self._s.settings)
+        spec = answering_agent.describe(
+            call.agent, call.config, keys, self._s.settings, heard_in=call.capture.transcription
+        )
         call.media.start_conversation(answering_agent.goodbye(spec) if farewell else spec)
 
     # --- callee ---

@@ -9,9 +9,10 @@ from typing import Any
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError
+from sivo.calls import quality
 from sivo.calls.call import Call
 from sivo.calls.causes import Cause
-from sivo.calls.media_session import CLOSE_SECONDS
+from sivo.calls.media_session import CALLER, CLOSE_SECONDS
 from sivo.calls.store import EndRow
 
 log = logs.get("calls")
@@ -56,7 +57,7 @@ class Ending:
             return
         call.writer.finished(
             call.journal_path if call.media is not None else None,
-            call.capture.recording,
+            call.capture.fate(),
             call.capture.transcription.capture,
         )
         log.info("call ended", tenant=str(call.tenant.id), call=str(call.id), cause=cause.name, by=by, ms=duration_ms)
@@ -88,5 +89,4 @@ def _legs(call: Call) -> list[tuple[Any, str]]:
 
 def _mos(stats: dict[str, Any]) -> float | None:
     legs = stats.get("legs")
-    value = legs.get("caller", {}).get("mos") if isinstance(legs, dict) else None
-    return float(value) if isinstance(value, int | float) else None
+    return quality.mos(legs.get(CALLER, {})) if isinstance(legs, dict) else None

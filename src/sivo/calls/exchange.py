@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from sivo.calls.call import Call
@@ -22,6 +22,8 @@ class Exchange:
         self._invites: dict[int, Call] = {}
         self._by_sip_call_id: dict[str, Call] = {}
         self._clients: dict[int, tuple[Call, Branch]] = {}
+        #: What has to be undone when a call is forgotten.
+        self._traces: dict[UUID, list[Callable[[], object]]] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -39,18 +41,18 @@ class Exchange:
     def add(self, call: Call, txn: ServerTransaction) -> None:
         """A new call with the transaction of its INVITE."""
         self._calls[call.id] = call
+        self._traces[call.id] = []
         self._invites[id(txn)] = call
+        self._traces[call.id].append(lambda: self._invites.pop(id(txn), None))
         self._learn_sip(call, call.caller.invite.call_id)
 
     def learn(self, call: Call, branch: Branch) -> None:
-        """A phone that is rung: its transaction and its Call-ID."""
-        self.learn_client(call, branch)
-
-    def learn_client(self, call: Call, branch: Branch) -> None:
-        """The transaction that a branch uses now (it changes when the carrier asked for credentials)."""
-        if branch.txn is not None:
-            self._clients[id(branch.txn)] = (call, branch)
-            self._learn_sip(call, branch.txn.request.call_id)
+        """A phone that is rung: its Call-ID, and its transaction (a new one when it asked for credentials)."""
+        txn = branch.txn
+        if txn is not None and call.id in self._traces:
+            self._clients[id(txn)] = (call, branch)
+            self._traces[call.id].append(lambda: self._clients.pop(id(txn), None))
+            self._learn_sip(call, txn.request.call_id)
 
     def by_id(self, call_id: str) -> Call | None:
         """The call with this id (= the name of its media session)."""
@@ -76,13 +78,12 @@ class Exchange:
     def forget(self, call: Call) -> None:
         """Nothing more will come of this call."""
         self._calls.pop(call.id, None)
-        self._invites = {key: known for key, known in self._invites.items() if known is not call}
-        self._clients = {key: known for key, known in self._clients.items() if known[0] is not call}
-        for sip_call_id in [key for key, known in self._by_sip_call_id.items() if known is call]:
-            del self._by_sip_call_id[sip_call_id]
-            self._ladder.release(sip_call_id)
+        for forget in self._traces.pop(call.id, ()):
+            forget()
 
     def _learn_sip(self, call: Call, sip_call_id: str) -> None:
         if sip_call_id not in self._by_sip_call_id:
             self._by_sip_call_id[sip_call_id] = call
             self._ladder.claim(sip_call_id, call.writer)
+            self._traces[call.id].append(lambda: self._by_sip_call_id.pop(sip_call_id, None))
+            self._traces[call.id].append(lambda: self._ladder.release(sip_call_id))

@@ -104,6 +104,16 @@ async def _insert_turn(conn: Connection, context: FactContext, fact: Fact, turn:
     )
 
 
+async def expire_words(conn: Connection, at: datetime) -> int:
+    """Take the words out of turns whose transcript has expired; gives the number of turns. Platform scope."""
+    status = await conn.execute(
+        """update turn set user_text = null, reply_text = null, variables = '{}'
+            where expires_at <= $1 and (user_text is not null or reply_text is not null)""",
+        at,
+    )
+    return int(status.split()[-1])
+
+
 async def _end_conversation(conn: Connection, context: FactContext, fact: ConversationEnded) -> None:
     """A call has one conversation that counts: the goodbye after a failed transfer is not reported again."""
     status = await conn.execute(

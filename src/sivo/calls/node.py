@@ -8,7 +8,9 @@ from typing import Any
 
 from sivo.base import logs
 from sivo.base.clock import Clock, SystemClock
+from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
+from sivo.calls import facts
 from sivo.calls import inputs as ev
 from sivo.calls.b2bua import B2bua
 from sivo.calls.effects import Effects
@@ -125,6 +127,11 @@ class CallNode:
         while True:
             await asyncio.sleep(EXPIRY_SECONDS)
             self._registering.expire()
+            try:
+                async with self._database.platform("calls: expired words") as conn:
+                    await facts.expire_words(conn, self.services.clock.now())
+            except SivoError as error:
+                log.warning("expired words are still there", error=error.code)
 
 
 def _media_paths(settings: Settings) -> list[Any]:

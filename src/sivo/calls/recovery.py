@@ -7,6 +7,7 @@ says what happened; commits are idempotent, so that reading too much does no har
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,20 @@ from sivo.db.scopes import Connection, Database
 from sivo.events import outbox
 from sivo.media import journal as journals
 from sivo.media.journal import SUFFIX, Header
-from sivo.media.protocol import ConversationEnded, Fact
+from sivo.media.protocol import ConversationEnded, Fact, Turn
 from sivo.recording.policy import RecordingDecision
 from sivo.vault.vault import Vault
 
 log = logs.get("calls")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a journal holds: its facts, whether frames were kept, and how long the session is known to have lived."""
+
+    facts: list[Fact] = field(default_factory=list)
+    recorded: bool = False
+    last_ms: int = 0
 
 
 class Recovery:
@@ -44,19 +54,23 @@ class Recovery:
         self._clock = clock
         self._dir = journal_dir
 
-    async def facts_of(self, tenant_id: UUID, call_id: UUID) -> list[Fact]:
-        """Every fact in the journal of a call whose media process is gone; empty when there is no readable journal."""
+    async def read(self, tenant_id: UUID, call_id: UUID, *, talked: bool) -> Found:
+        """What is in the journal of a call whose media process is gone; nothing when there is no readable journal.
+
+        ``talked``: an AI agent was on the call; its conversation gets an end if the kill took it.
+        """
         path = self._dir / f"{call_id}{SUFFIX}"
         if not path.exists():
-            return []
+            return Found()
         try:
             header = await asyncio.to_thread(journals.read_header, path)
             key = await self._vault.open(tenant_id, JOURNAL_PURPOSE, header.key_sealed)
             journal = await asyncio.to_thread(_read, path, key)
         except SivoError as error:
             log.error("a journal cannot be read", tenant=str(tenant_id), call=str(call_id), error=str(error))
-            return []
-        return [*journal.facts, *_missing_end(journal)]
+            return Found()
+        facts_ = [*journal.facts, *(_missing_end(journal) if talked else ())]
+        return Found(facts_, recorded=journal.frame_count > 0, last_ms=journal.last_ms)
 
     async def at_start(self) -> int:
         """Finish every call that an earlier process of this node left open; gives their number."""
@@ -70,15 +84,15 @@ class Recovery:
 
     async def _finish(self, row: asyncpg.Record) -> None:
         tenant_id, call_id = row["tenant_id"], row["id"]
-        found = await self.facts_of(tenant_id, call_id)
+        talked = row["agent_id"] is not None and row["answered_at"] is not None
+        found = await self.read(tenant_id, call_id, talked=talked)
         async with self._database.tenant(tenant_id) as conn:
             context = await fact_context(conn, row)
-        for fact in found:
+        for fact in found.facts:
             self._recorder.put(Write(tenant_id, call_id, lambda conn, fact=fact: facts.commit(conn, context, fact)))  # type: ignore[misc]
         at = self._clock.now()
-        last = max((_time_of(fact) for fact in found), default=row["answered_at"] or row["created_at"])
-        self._recorder.put(Write(tenant_id, call_id, lambda conn: _close(conn, row, last, at)))
-        log.warning("call recovered", tenant=str(tenant_id), call=str(call_id), facts=len(found))
+        self._recorder.put(Write(tenant_id, call_id, lambda conn: _close(conn, row, found, at)))
+        log.warning("call recovered", tenant=str(tenant_id), call=str(call_id), facts=len(found.facts))
 
     async def _adopt(self, path: Path, known: set[str]) -> None:
         """A journal whose call never got its row: the platform died between the two, or the database was away."""
@@ -96,7 +110,7 @@ class Recovery:
             await self._make_row(header, tenant_id, call_id, str(path))
 
     async def _make_row(self, header: Header, tenant_id: UUID, call_id: UUID, path: str) -> None:
-        created_at = datetime.fromtimestamp(header.created_at / 1000, self._clock.now().tzinfo)
+        created_at = datetime.fromtimestamp(header.created_at / 1000, UTC)
         row = CallRow(call_id, tenant_id, "inbound", "unknown", "unknown", created_at)
         async with self._database.tenant(tenant_id) as conn:
             await store.insert_call(conn, row)
@@ -118,14 +132,14 @@ async def fact_context(conn: Connection, row: asyncpg.Record) -> FactContext:
     )
 
 
-async def _close(conn: Connection, row: asyncpg.Record, last: datetime, at: datetime) -> None:
+async def _close(conn: Connection, row: asyncpg.Record, found: Found, at: datetime) -> None:
     """End the call if nobody did, then finish it; all of it idempotent."""
     call = call_row(row)
     answered_at = row["answered_at"]
-    duration = (last - answered_at) if answered_at else timedelta(0)
+    duration_ms = found.last_ms if answered_at else 0
     end = EndRow(
-        ended_at=max(last, answered_at or last),
-        duration_ms=max(0, round(duration.total_seconds() * 1000)),
+        ended_at=(answered_at or row["created_at"]) + timedelta(milliseconds=duration_ms),
+        duration_ms=duration_ms,
         cause=causes.NODE_FAILURE.name,
         category=causes.NODE_FAILURE.category,
         by="platform",
@@ -133,13 +147,13 @@ async def _close(conn: Connection, row: asyncpg.Record, last: datetime, at: date
     )
     if await store.mark_ended(conn, call.id, end):
         await outbox.put(conn, call.tenant_id, events.ENDED, events.ended(call, answered_at, end))
-    recording = await _last_decision(conn, call.id, "recording")
+    recording = await _recording_decision(conn, call.id, found.recorded)
     transcription = await _last_decision(conn, call.id, "transcription")
     await finish_session(
         conn,
         call,
         row["journal_path"],
-        RecordingDecision(**recording) if recording else None,
+        recording,
         bool(transcription and transcription.get("capture")),
         at,
     )
@@ -172,20 +186,31 @@ async def _last_decision(conn: Connection, call_id: UUID, kind: str) -> dict[str
     return found
 
 
+async def _recording_decision(conn: Connection, call_id: UUID, recorded: bool) -> RecordingDecision | None:
+    """The decision by which frames were kept, or the last one when none were."""
+    details: dict[str, Any] | None = await conn.fetchval(
+        """select details from call_decision
+            where call_id = $1 and kind = 'recording' and (outcome = 'record' or not $2)
+            order by at desc, id desc limit 1""",
+        call_id,
+        recorded,
+    )
+    if details is None:
+        return None
+    decision = RecordingDecision(**details)
+    return decision if recorded else replace(decision, capture=False, rule=f"nothing was kept ({decision.rule})")
+
+
 def _read(path: Path, key: bytes) -> journals.Journal:
     return journals.read(path, key, salvage=True)
 
 
-def _time_of(fact: Fact) -> datetime:
-    return datetime.fromtimestamp(fact.at / 1000, UTC)
-
-
 def _missing_end(journal: journals.Journal) -> list[Fact]:
     """A conversation that was cut by a kill still gets its end, with the reason ``node_failure``."""
-    talked = any(type(fact.body).__name__ in ("Turn", "Segment") for fact in journal.facts)
-    if not talked or any(isinstance(fact.body, ConversationEnded) for fact in journal.facts):
+    if any(isinstance(fact.body, ConversationEnded) for fact in journal.facts):
         return []
-    last = journal.facts[-1]
-    turns = sum(type(fact.body).__name__ == "Turn" for fact in journal.facts)
+    turns = sum(isinstance(fact.body, Turn) for fact in journal.facts)
     body = ConversationEnded(reason="node_failure", turns=turns, at_ms=journal.last_ms)
-    return [Fact(session=last.session, seq=last.seq + 1, at=last.at, body=body)]
+    seq = journal.facts[-1].seq + 1 if journal.facts else 1
+    at = journal.facts[-1].at if journal.facts else journal.header.created_at
+    return [Fact(session=journal.header.session, seq=seq, at=at, body=body)]

@@ -76,14 +76,15 @@ class Switchboard:
     async def _salvage(self, call: Call) -> None:
         assert self.recovery is not None
         try:
-            found = await self.recovery.facts_of(call.tenant.id, call.id)
-            for fact in found:
+            talked = call.agent is not None and call.answered_mono is not None
+            found = await self.recovery.read(call.tenant.id, call.id, talked=talked)
+            for fact in found.facts:
                 call.writer.fact(fact, call.fact_context(), _nothing)
         except SivoError as error:
             log.error("a journal is left to the next start", call=str(call.id), error=str(error))
             return
-        call.writer.finished(call.journal_path, call.capture.recording, call.capture.transcription.capture)
-        log.warning("call salvaged", tenant=str(call.tenant.id), call=str(call.id), facts=len(found))
+        call.writer.finished(call.journal_path, call.capture.fate(), call.capture.transcription.capture)
+        log.warning("call salvaged", tenant=str(call.tenant.id), call=str(call.id), facts=len(found.facts))
         self.forget(call)
 
     async def orphans_closed(self, timeout: float) -> None:

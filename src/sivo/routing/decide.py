@@ -121,24 +121,48 @@ def from_extension(directory: Directory, caller: Extension, to_user: str) -> Rou
     return _outbound(directory, caller, dialled, candidates)
 
 
-def transfer_target(directory: Directory, tenant_id: UUID, number: str) -> Extension | None:
-    """The extension that a transfer to ``number`` reaches (transfers stay inside the tenant in this release)."""
-    return directory.extension(tenant_id, numbers.dialled(number))
+def transfer(directory: Directory, tenant_id: UUID, number: str, *, from_trunk: bool) -> Target:
+    """Who a transfer to ``number`` reaches: an extension, directly or behind an own DID, or a carrier.
+
+    A carrier only by its outbound rules, and never for a call that a carrier brought: no trunk to trunk.
+    """
+    dialled = numbers.dialled(number)
+    extension = directory.extension(tenant_id, dialled)
+    if extension is not None:
+        return ToExtension(extension)
+    candidates = numbers.e164_candidates(dialled)
+    did = directory.did_of_tenant(tenant_id, candidates)
+    if did is not None:
+        target, _ = _did_target(directory, did)
+        return target if isinstance(target, ToExtension) else NOT_FOUND
+    if from_trunk or numbers.is_extension(dialled):
+        return FORBIDDEN
+    allowed = _allowed_trunk(directory, tenant_id, candidates)
+    return ToTrunk(allowed[0], allowed[1]) if allowed else FORBIDDEN
 
 
 def _outbound(directory: Directory, caller: Extension, dialled: str, candidates: list[str]) -> RouteDecision:
     if not candidates or numbers.is_extension(dialled):
         return _from_extension(caller, dialled, NOT_FOUND, "unknown", f"{dialled} is no extension and no DID")
-    for trunk in directory.trunks_of(caller.tenant_id):
+    allowed = _allowed_trunk(directory, caller.tenant_id, candidates)
+    if allowed is not None:
+        trunk, number, prefix = allowed
+        reason = f"trunk {trunk.name} allows {prefix}"
+        return _from_extension(
+            caller, number, ToTrunk(trunk, number), "outbound.allowed", reason, "outbound", trunk=trunk
+        )
+    reason = f"no outbound rule of a trunk allows {candidates[0]}; outbound calls are denied by default"
+    return _from_extension(caller, candidates[0], FORBIDDEN, "outbound.denied", reason, "outbound")
+
+
+def _allowed_trunk(directory: Directory, tenant_id: UUID, candidates: list[str]) -> tuple[Trunk, str, str] | None:
+    """The first trunk with a host and a rule for one of ``candidates``, with that number and the rule's prefix."""
+    for trunk in directory.trunks_of(tenant_id):
         for number in candidates:
             rule = next((r for r in trunk.outbound if r.prefix and number.startswith(r.prefix)), None)
             if rule is not None and trunk.host:
-                reason = f"trunk {trunk.name} allows {rule.prefix}"
-                return _from_extension(
-                    caller, number, ToTrunk(trunk, number), "outbound.allowed", reason, "outbound", trunk=trunk
-                )
-    reason = f"no outbound rule of a trunk allows {candidates[0]}; outbound calls are denied by default"
-    return _from_extension(caller, candidates[0], FORBIDDEN, "outbound.denied", reason, "outbound")
+                return trunk, number, rule.prefix
+    return None
 
 
 def _from_extension(

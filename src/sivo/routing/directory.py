@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -24,7 +25,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One tenant as routing sees it. ``domains`` are its valid SIP domains, lower case."""
+    """One tenant as routing sees it. ``domains`` are its valid SIP domains, lower case, the one in force first."""
 
     id: UUID
     slug: str
@@ -95,10 +96,14 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class ProviderKey:
-    """A provider's API key; ``host`` is the host that it was entered for, and the only one that may see it."""
+    """A provider's API key; ``host`` is the host that it was entered for, and the only one that may see it.
+
+    ``base_url``: where an OpenAI-compatible engine of the tenant's own is served (empty: the provider's own place).
+    """
 
     value: str = field(repr=False)
     host: str | None = None
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ class TenantPicture:
     transcription_policies: tuple[Policy, ...] = ()
     #: Pinned configuration by (DID, agent); (None, None) is the tenant's own.
     snapshots: Mapping[tuple[UUID | None, UUID | None], Snapshot] = field(default_factory=dict)
+    #: When something in here runs out by itself (a replaced domain), so that it has to be read again.
+    stale_at: datetime | None = None
     #: Provider keys by stage: ``stt``, ``llm``, ``tts``.
     keys: Mapping[str, ProviderKey] = field(default_factory=dict, repr=False)
 
@@ -133,7 +140,8 @@ class Directory:
         self._dids: dict[str, list[Did]] = {}
         self._agents: dict[UUID, Agent] = {}
         self._trunks: dict[UUID, Trunk] = {}
-        self._by_network: dict[Network, list[Trunk]] = {}
+        #: (IP version, prefix length) -> network number -> trunks: a look-up per prefix length in use, not a scan.
+        self._networks: dict[tuple[int, int], dict[int, list[Trunk]]] = {}
         for picture in self.pictures.values():
             if picture.tenant.status == "active":
                 self._index(picture)
@@ -150,7 +158,8 @@ class Directory:
         for trunk in picture.trunks:
             self._trunks[trunk.id] = trunk
             for network in trunk.networks:
-                self._by_network.setdefault(network, []).append(trunk)
+                known = self._networks.setdefault((network.version, network.prefixlen), {})
+                known.setdefault(_bits(network.network_address, network.prefixlen), []).append(trunk)
 
     def tenant(self, tenant_id: UUID) -> Tenant | None:
         """The tenant with this id."""
@@ -192,9 +201,10 @@ class Directory:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         found: dict[UUID, Trunk] = {}
-        for network in _supernets(address):
-            for trunk in self._by_network.get(network, ()):
-                found[trunk.id] = trunk
+        for (version, prefix), known in self._networks.items():
+            if version == address.version:
+                for trunk in known.get(_bits(address, prefix), ()):
+                    found[trunk.id] = trunk
         return list(found.values())
 
     def did_of_tenant(self, tenant_id: UUID, candidates: Iterable[str]) -> Did | None:
@@ -218,7 +228,6 @@ class Directory:
         return None
 
 
-def _supernets(address: Address) -> Iterable[Network]:
-    """Every network that holds ``address``, longest prefix first: 33 (or 129) look-ups instead of a scan."""
-    for prefix in range(address.max_prefixlen, -1, -1):
-        yield ipaddress.ip_network((address, prefix), strict=False)
+def _bits(address: Address, prefix: int) -> int:
+    """The first ``prefix`` bits of an address as a number."""
+    return int(address) >> (address.max_prefixlen - prefix)

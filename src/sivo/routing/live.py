@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -59,7 +60,8 @@ class LiveDirectory:
         try:
             versions = await self._loader.versions()
             known = self.current.pictures
-            moved = {id for id, version in versions.items() if everything or _version(known.get(id)) != version}
+            now = datetime.now(UTC)
+            moved = {id for id, version in versions.items() if everything or _is_stale(known.get(id), version, now)}
             changed = (moved | due) & versions.keys() | (known.keys() - versions.keys())
             if not changed:
                 return
@@ -111,5 +113,7 @@ class LiveDirectory:
                 log.warning("directory is not refreshed", error=error.code)
 
 
-def _version(picture: TenantPicture | None) -> int | None:
-    return picture.tenant.version if picture else None
+def _is_stale(picture: TenantPicture | None, version: int, now: datetime) -> bool:
+    if picture is None or picture.tenant.version != version:
+        return True
+    return picture.stale_at is not None and picture.stale_at <= now

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -63,12 +64,13 @@ class Loader:
                     by_kind.setdefault(resource.kind, []).append(resource)
             extensions = [await self._extension(conn, one) for one in by_kind.get("extension", ())]
             trunks = [await self._trunk(conn, one) for one in by_kind.get("trunk", ())]
-            keys = await self._provider_keys(conn, tenant_id)
+            keys = await self._provider_keys(conn, tenant_id, by_kind.get("secret", ()))
+        domains, stale_at = await self._domains(tenant_id, str(resolver.effective("tenant.sip_domain").value))
         dids = tuple(_did(one) for one in by_kind.get("did", ()))
         agents = tuple(_agent(one) for one in by_kind.get("ai_agent", ()))
         pinner = Pinner(row, stored, state.inputs_of(row, self._settings))
         return TenantPicture(
-            tenant=_tenant(row, resolver),
+            tenant=_tenant(row, resolver, domains),
             extensions=tuple(extensions),
             trunks=tuple(trunks),
             dids=dids,
@@ -76,8 +78,22 @@ class Loader:
             recording_policies=_policies(by_kind.get("recording_policy", ()), RECORDING_FIELDS),
             transcription_policies=_policies(by_kind.get("transcription_policy", ()), tuple(TRANSCRIPTION_FIELDS)),
             snapshots=pinner.all(dids, agents),
+            stale_at=stale_at,
             keys=keys,
         )
+
+    async def _domains(self, tenant_id: UUID, current: str) -> tuple[tuple[str, ...], datetime | None]:
+        """The domain in force and those that were replaced and are still valid, with the end of the first of these."""
+        async with self._database.directory() as conn:
+            rows = await conn.fetch(
+                """select name, valid_until from name_directory
+                    where space = 'tenant.sip_domain' and tenant_id = $1 and name <> $2 and valid_until > now()
+                    order by valid_until""",
+                tenant_id,
+                current,
+            )
+        old = tuple(str(row["name"]).lower() for row in rows)
+        return (current.lower(), *old), (rows[0]["valid_until"] if rows else None)
 
     async def _extension(self, conn: Connection, resource: Resource) -> Extension:
         body = resource.body
@@ -118,20 +134,23 @@ class Loader:
             self._opened[resource.tenant_id, name, fingerprint] = known
         return known
 
-    async def _provider_keys(self, conn: Connection, tenant_id: UUID) -> dict[str, ProviderKey]:
+    async def _provider_keys(
+        self, conn: Connection, tenant_id: UUID, entered: Iterable[Resource]
+    ) -> dict[str, ProviderKey]:
+        places = {str(one.body["name"]): str(one.body.get("base_url") or "") for one in entered}
         keys: dict[str, ProviderKey] = {}
         for stage, name in PROVIDER_SECRETS.items():
             secret = await self._vault.get_secret(tenant_id, name, connection=conn)
             if secret is not None:
-                keys[stage] = ProviderKey(secret.value, secret.host)
+                keys[stage] = ProviderKey(secret.value, secret.host, places.get(name, ""))
         return keys
 
 
-def _tenant(row: TenantRow, resolver: Resolver) -> Tenant:
+def _tenant(row: TenantRow, resolver: Resolver, domains: tuple[str, ...]) -> Tenant:
     return Tenant(
         id=row.id,
         slug=row.slug,
-        domains=(str(resolver.effective("tenant.sip_domain").value).lower(),),
+        domains=domains,
         timezone=str(resolver.effective("tenant.timezone").value),
         version=row.version,
         status=row.status,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from uuid import UUID
 
 import pytest
 
@@ -102,10 +101,17 @@ def test_a_did_whose_target_is_gone_is_refused_with_the_reason() -> None:
 
 
 def test_a_transfer_stays_inside_the_tenant() -> None:
-    found = decide.transfer_target(DIRECTORY, ACME.tenant.id, "101")
-    assert found is not None and found.tenant_id == ACME.tenant.id
-    assert decide.transfer_target(DIRECTORY, ACME.tenant.id, "+34600111222") is None
-    assert decide.transfer_target(DIRECTORY, UUID(int=1), "101") is None
+    found = decide.transfer(DIRECTORY, ACME.tenant.id, "101", from_trunk=True)
+    assert isinstance(found, decide.ToExtension) and found.extension.tenant_id == ACME.tenant.id
+    assert isinstance(decide.transfer(DIRECTORY, uuid7(), "101", from_trunk=True), decide.Refuse)
+
+
+def test_a_transfer_to_a_carrier_follows_the_rules_and_never_goes_from_trunk_to_trunk() -> None:
+    number = "+34600111222"
+    allowed = decide.transfer(DIRECTORY, ACME.tenant.id, number, from_trunk=False)
+    assert isinstance(allowed, decide.ToTrunk) and allowed.trunk is ACME.trunks[0]
+    assert isinstance(decide.transfer(DIRECTORY, ACME.tenant.id, number, from_trunk=True), decide.Refuse)
+    assert isinstance(decide.transfer(DIRECTORY, GLOBEX.tenant.id, number, from_trunk=False), decide.Refuse)
 
 
 @pytest.mark.parametrize(
