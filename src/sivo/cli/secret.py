@@ -23,6 +23,9 @@ def set_(
     name: Name,
     tenant: Tenant,
     host: Annotated[str | None, typer.Option("--host", help="Host that may receive it.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Where an OpenAI-compatible STT or TTS engine of yours is served.")
+    ] = None,
 ) -> None:
     """Store a secret; its value is read from standard input, never from the command line."""
     value = getpass.getpass("Value: ") if sys.stdin.isatty() else sys.stdin.read().strip()
@@ -30,7 +33,7 @@ def set_(
         raise CliError("no value on standard input", 2)
     client, tenant_id = connect_to(tenant)
     path = f"/api/secrets/{quote(name, safe='')}"
-    show(client.call("PUT", path, {"value": value, "host": host}, tenant=tenant_id).body)
+    show(client.call("PUT", path, {"value": value, "host": host, "base_url": base_url}, tenant=tenant_id).body)
 
 
 @group.command("list")

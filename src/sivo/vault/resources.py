@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import StringConstraints
+from pydantic import StringConstraints, model_validator
 
 from sivo.config.kinds import Body, ResourceKind, SecretField, Unique, register_kind
+from sivo.config.values import HttpUrl
 
 #: Shown as ``secrets.<name>`` by ``GET /api/config``; without a slash, which names of other vault entries have.
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
@@ -15,10 +17,26 @@ HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}$", to_l
 
 
 class ProviderSecret(Body):
-    """A named secret and the only host that it is ever sent to (null: any); another host asks for it again."""
+    """A named secret and the only host that it is ever sent to (null: any); another host asks for it again.
+
+    ``base_url`` is where an OpenAI-compatible STT or TTS engine of the tenant's own is served (decision 4); it names
+    the host as well.
+    """
 
     name: SecretName
     host: HostName | None = None
+    base_url: HttpUrl | None = None
+
+    @model_validator(mode="after")
+    def _one_host(self) -> Self:
+        if self.base_url is None:
+            return self
+        host = (urlsplit(self.base_url).hostname or "").lower()
+        if self.host is None:
+            self.host = host
+        elif self.host != host:
+            raise ValueError(f"base_url is on the host {host}, but the secret is for {self.host}")
+        return self
 
 
 def _vault_name(resource_id: str, body: Mapping[str, Any], field: str) -> str:
