@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from call_house import House
@@ -17,18 +18,21 @@ from sivo.vault.kek import FileKek
 from sivo.vault.vault import Vault
 
 
-@pytest.fixture
-async def house(settings: Settings, database: Database) -> AsyncIterator[House]:
-    """A running call role with one tenant and one media process."""
+@asynccontextmanager
+async def running(settings: Settings, database: Database, processes: int) -> AsyncIterator[House]:
+    """A running call role with one tenant and ``processes`` media processes."""
     settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = settings.model_copy(update={"media_processes": processes})
     vault = Vault(database, FileKek.load(settings.kek_file))
     resources = await Resources.open(settings, SystemClock(), database, vault)
     node = CallNode(settings, database, vault)
     made = House(settings, database, vault, resources, node)
     try:
         await made.provision()
-        made.start_media()
+        for index in range(processes):
+            made.start_media(index)
         await node.start()
+        await made.settled(lambda: all(link.ready for link in node.services.media.links), timeout=20)
         yield made
         await node.stop()
     finally:
@@ -36,3 +40,17 @@ async def house(settings: Settings, database: Database) -> AsyncIterator[House]:
             phone.close()
         for index in list(made.media):
             made.stop_media(index, signal.SIGKILL)
+
+
+@pytest.fixture
+async def house(settings: Settings, database: Database) -> AsyncIterator[House]:
+    """A call role with one media process."""
+    async with running(settings, database, 1) as made:
+        yield made
+
+
+@pytest.fixture
+async def two_media_house(settings: Settings, database: Database) -> AsyncIterator[House]:
+    """A call role with two media processes."""
+    async with running(settings, database, 2) as made:
+        yield made
