@@ -9,6 +9,7 @@ from typing import Any
 from sivo.base import logs
 from sivo.base.clock import Clock, SystemClock
 from sivo.base.errors import SivoError
+from sivo.base.node import node_id
 from sivo.base.settings import Settings
 from sivo.calls import facts
 from sivo.calls import inputs as ev
@@ -67,7 +68,9 @@ class CallNode:
         self._ending = Ending(clock, self.switchboard.forget, self.switchboard.salvage)
         self._effects = Effects(self.services, self.exchange.learn, self._ending)
         self._setup = Setup(self.services, self.exchange, self._effects)
-        self.switchboard.recovery = Recovery(database, vault, self.services.recorder, clock, settings.journal_dir)
+        self.switchboard.recovery = Recovery(
+            database, vault, self.services.recorder, clock, settings.journal_dir, node_id(settings)
+        )
         self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -47,12 +47,15 @@ class Found:
 class Recovery:
     """Reads journals and finishes calls."""
 
-    def __init__(self, database: Database, vault: Vault, recorder: Recorder, clock: Clock, journal_dir: Path) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, recorder: Recorder, clock: Clock, journal_dir: Path, node: str
+    ) -> None:
         self._database = database
         self._vault = vault
         self._recorder = recorder
         self._clock = clock
         self._dir = journal_dir
+        self._node = node
 
     async def read(self, tenant_id: UUID, call_id: UUID, *, talked: bool) -> Found:
         """What is in the journal of a call whose media process is gone; nothing when there is no readable journal.
@@ -91,7 +94,7 @@ class Recovery:
         for fact in found.facts:
             self._recorder.put(Write(tenant_id, call_id, lambda conn, fact=fact: facts.commit(conn, context, fact)))  # type: ignore[misc]
         at = self._clock.now()
-        self._recorder.put(Write(tenant_id, call_id, lambda conn: _close(conn, row, found, at)))
+        self._recorder.put(Write(tenant_id, call_id, lambda conn: _close(conn, row, self._node, found, at)))
         log.warning("call recovered", tenant=str(tenant_id), call=str(call_id), facts=len(found.facts))
 
     async def _adopt(self, path: Path, known: set[str]) -> None:
@@ -132,7 +135,7 @@ async def fact_context(conn: Connection, row: asyncpg.Record) -> FactContext:
     )
 
 
-async def _close(conn: Connection, row: asyncpg.Record, found: Found, at: datetime) -> None:
+async def _close(conn: Connection, row: asyncpg.Record, node: str, found: Found, at: datetime) -> None:
     """End the call if nobody did, then finish it; all of it idempotent."""
     call = call_row(row)
     answered_at = row["answered_at"]
@@ -152,6 +155,7 @@ async def _close(conn: Connection, row: asyncpg.Record, found: Found, at: dateti
     await finish_session(
         conn,
         call,
+        node,
         row["journal_path"],
         recording,
         bool(transcription and transcription.get("capture")),

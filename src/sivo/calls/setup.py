@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sivo.base.ids import uuid7
+from sivo.base.node import node_id
 from sivo.calls import inputs as ev
 from sivo.calls.call import Call, Capture
 from sivo.calls.caller_leg import CallerLeg
@@ -29,6 +30,7 @@ class Setup:
 
     def __init__(self, services: Services, exchange: Exchange, effects: Effects) -> None:
         self._s = services
+        self._node = node_id(services.settings)
         self._exchange = exchange
         self._effects = effects
         self.closed = False
@@ -77,7 +79,7 @@ class Setup:
             caller=caller,
             caller_name=name,
             caller_extension=extension,
-            writer=CallWriter(self._s.recorder, self._s.clock, row),
+            writer=CallWriter(self._s.recorder, self._s.clock, row, self._node),
             capture=Capture(recording, transcription),
             perform=self._effects.perform,
         )

@@ -23,17 +23,15 @@ from sivo.routing.decide import RouteDecision
 from sivo.transcription import segments
 from sivo.transcription.policy import TranscriptionDecision
 
-#: Name under which this node's journals are claimed; one node per data directory in this release.
-NODE = "local"
-
 
 class CallWriter:
-    """Writes one call down."""
+    """Writes one call down. ``node`` names the data directory in which its journal lies."""
 
-    def __init__(self, recorder: Recorder, clock: Clock, row: CallRow) -> None:
+    def __init__(self, recorder: Recorder, clock: Clock, row: CallRow, node: str) -> None:
         self._recorder = recorder
         self._clock = clock
         self.row = row
+        self._node = node
         self.answered_at: datetime | None = None
 
     def created(self, route: RouteDecision, snapshot: Snapshot) -> None:
@@ -82,7 +80,7 @@ class CallWriter:
         row, at = self.row, self._clock.now()
 
         async def apply(conn: Connection) -> None:
-            await finish_session(conn, row, journal_path, recording, transcribed, at)
+            await finish_session(conn, row, self._node, journal_path, recording, transcribed, at)
 
         self._put(apply)
 
@@ -125,6 +123,7 @@ class CallWriter:
 async def finish_session(
     conn: Connection,
     row: CallRow,
+    node: str,
     journal_path: str | None,
     recording: RecordingDecision | None,
     transcribed: bool,
@@ -141,7 +140,7 @@ async def finish_session(
             conn,
             tenant_id=row.tenant_id,
             call_id=row.id,
-            node=NODE,
+            node=node,
             journal_path=journal_path,
             decision=recording,
             at=at,

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from sivo.base import logs
 from sivo.base.clock import SystemClock
 from sivo.base.errors import SivoError
+from sivo.base.node import node_id
 from sivo.base.settings import Settings
 from sivo.db.connect import connect
 from sivo.node import ready
@@ -72,7 +73,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     try:
         vault = Vault(database, FileKek.load(settings.kek_file))
         store = Objects.local(settings.object_dir)
-        recordings = RecordingJobs(database, vault, store, clock, "local")
+        recordings = RecordingJobs(database, vault, store, clock, node_id(settings))
         sender = Sender(settings, database, vault, client, clock)
 
         async def retention() -> bool:
