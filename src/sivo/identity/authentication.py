@@ -56,7 +56,7 @@ class Authentication:
         if token is None:
             raise SivoError("UNAUTHENTICATED", "this route needs an access token", where="header Authorization")
         caller = self.cache.get(token) or await self._verify(token)
-        await self._rates.take(GENERAL, "requests", str(caller.user_id))
+        self._rates.take(GENERAL, str(caller.user_id))
         return await self._in_tenant(caller, request)
 
     def identity_changed(self, payload: str) -> None:

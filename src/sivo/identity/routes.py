@@ -67,7 +67,7 @@ def _add_login(router: APIRouter, identity: Identity) -> None:
     @router.post("/auth/login", include_in_schema=False)
     async def login(body: LoginBody, request: Request) -> TokenAnswer:
         """Sign in with e-mail and password. At most 5 requests in 15 minutes from one address."""
-        await identity.rates.take(LOGIN, "login", _limit_key(identity, request))
+        identity.rates.take(LOGIN, _limit_key(identity, request))
         host = request.headers.get("host", "").partition(":")[0]
         attempt = SignIn(body.email, body.password.get_secret_value(), body.tenant, host)
         return _answer(await identity.login.sign_in(attempt))

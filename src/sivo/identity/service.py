@@ -31,7 +31,7 @@ class Identity:
         self.keys = SigningKeys(database, vault, clock)
         self.tokens = Tokens(self.keys, clock, f"https://{settings.app_domain_suffix}")
         self.passwords = Passwords()
-        self.rates = Rates()
+        self.rates = Rates(clock)
         self.people = People(database, settings)
         directory = Directory(database, clock)
         self.login = Login(database, directory, self.people, self.passwords, self.tokens, PasswordOnly(), clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -131,3 +132,20 @@ async def test_the_local_socket_is_for_its_owner_only(base: str, settings: Setti
     path: Path = settings.api_socket
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements(settings: Settings) -> None:
+    """Nagle's algorithm against delayed acknowledgements would cost 40 ms an answer."""
+    server = ApiServer(_app(), "127.0.0.1", settings.http_port, settings.api_socket)
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait_for(server.opened.wait(), 10)
+    _reader, writer = await asyncio.open_connection("127.0.0.1", settings.http_port)
+    async with asyncio.timeout(10):
+        while not server.server_state.connections:
+            await asyncio.sleep(0.01)
+    for connection in server.server_state.connections:
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    writer.close()
+    server.should_exit = True
+    await serving

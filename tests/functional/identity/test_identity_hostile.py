@@ -55,6 +55,32 @@ async def test_a_missed_notification_costs_a_minute_at_most(
     assert (await _me(api, token)).status_code == 401
 
 
+async def test_the_window_of_the_login_limit_slides(api: RunningApi, clock: VirtualClock) -> None:
+    source = "127.0.7.1"
+    for _ in range(5):
+        assert (await api.login(EMAIL, "wrong password", source)).status_code == 401
+        clock.advance(60)
+    refused = await api.login(EMAIL, PASSWORD, source)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "600")
+    clock.advance(599.5)
+    assert (await api.login(EMAIL, PASSWORD, source)).status_code == 429
+    clock.advance(0.5)
+    assert (await api.login(EMAIL, PASSWORD, source)).status_code == 200, "the first of the five has left the window"
+    assert (await api.login(EMAIL, PASSWORD, source)).status_code == 429, "the second has not"
+
+
+async def test_the_601st_request_of_a_user_in_a_minute_waits(api: RunningApi, clock: VirtualClock) -> None:
+    tenant = (await api.ok("GET", "/api/tenants"))["items"][0]["id"]
+    await api.user(tenant, "eve@acme.example", PASSWORD)
+    token = (await api.login(EMAIL, PASSWORD)).json()["access_token"]
+    other = (await api.login("eve@acme.example", PASSWORD)).json()["access_token"]
+    statuses = [(await _me(api, token)).status_code for _ in range(601)]
+    assert statuses == [200] * 600 + [429]
+    assert (await _me(api, other)).status_code == 200
+    clock.advance(60)
+    assert (await _me(api, token)).status_code == 200
+
+
 async def test_a_login_flood_is_told_to_come_back(api: RunningApi) -> None:
     api.context.identity.passwords._limit = 3
     flood = [api.login(EMAIL, "wrong password", f"127.0.4.{number}") for number in range(1, 25)]
