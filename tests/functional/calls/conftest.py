@@ -16,6 +16,7 @@ from sivo.config.resources import Resources
 from sivo.db.scopes import Database
 from sivo.vault.kek import FileKek
 from sivo.vault.vault import Vault
+from support.pg_proxy import PgProxy
 
 
 @asynccontextmanager
@@ -54,3 +55,17 @@ async def two_media_house(settings: Settings, database: Database) -> AsyncIterat
     """A call role with two media processes."""
     async with running(settings, database, 2) as made:
         yield made
+
+
+@pytest.fixture
+async def shaky(settings: Settings, app_dsn: str) -> AsyncIterator[tuple[House, PgProxy]]:
+    """A call role whose database can be taken away."""
+    proxy = PgProxy(app_dsn)
+    await proxy.up()
+    database = await Database.open(proxy.dsn)
+    try:
+        async with running(settings, database, 1) as made:
+            yield made, proxy
+    finally:
+        await database.close()
+        await proxy.close()
