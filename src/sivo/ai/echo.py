@@ -34,6 +34,12 @@ class EchoGuard:
         self._sent: npt.NDArray[np.float64] = np.zeros(_WINDOW + _LAGS - 1)
         self._heard: npt.NDArray[np.float64] = np.zeros(_WINDOW)
         self._filled = 0
+        self._quiet = _WINDOW
+
+    @property
+    def active(self) -> bool:
+        """Whether the agent was heard within the last two seconds; until then nothing has to be fed."""
+        return self._quiet < _WINDOW
 
     def tick(self, sent: float, heard: float) -> None:
         """Levels of the frame that was sent and of the frame that was heard in this tick."""
@@ -42,10 +48,8 @@ class EchoGuard:
         self._heard[:-1] = self._heard[1:]
         self._heard[-1] = heard
         # Counting starts with the agent's speech, so that a long silence before it is not compared.
-        if sent > _SILENCE or self._filled:
-            self._filled = min(self._filled + 1, _WINDOW)
-        if not self._sent.any():
-            self._filled = 0
+        self._quiet = 0 if sent > _SILENCE else self._quiet + 1
+        self._filled = min(self._filled + 1, _WINDOW) if self.active else 0
 
     def is_echo(self) -> bool:
         """Whether the last second or two of what was heard are the agent's own voice."""

@@ -96,7 +96,8 @@ class Runner:
         if self._closed:
             return
         self._stt.audio(now_ms, ulaw_frame, pcm16)
-        self._echo.tick(self._sent_level, level(pcm16))
+        if self._sent_level or self._echo.active:
+            self._echo.tick(self._sent_level, level(pcm16))
         self._sent_level = 0.0
         for window in voiced:
             echo = window.voiced and self._engine.agent_audible and self._echo.is_echo()

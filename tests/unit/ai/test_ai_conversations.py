@@ -161,7 +161,13 @@ def test_audio_of_a_dead_epoch_is_never_played() -> None:
     call.happen(events.Token(dead, '{"response": "Late words."'))
     call.happen(events.TokensDone(dead))
     call.happen(events.Audio(dead, 99, 400))
+    call.run_to(State.THINKING)
+    call.happen(events.Token(dead, '{"response": "Late words. And more."'))
+    call.happen(events.TokensDone(dead))
+    call.happen(events.AudioFailed(dead, 99, "cut"))
     call.run(began + 8000)
+    assert [turn.reply_text for turn in call.turns][1:] == ["Yes?"]
+    assert call.faults == []
     assert all(epoch != dead for at, epoch, _ in call.frames if at > stopped)
     assert "Late words." not in " ".join(call.said)
 

@@ -219,7 +219,9 @@ def test_a_failure_while_the_agent_is_paused_is_heard_all_the_same() -> None:
     call = Call(_spec(), llm=Llm(delay=None))
     call.run(600)
     call.happen(events.Key("0"))
-    call.says(4200, 416)
+    call.says(5400, 416)
+    call.run(6000)
+    assert call.playout.paused
     call.run(60_000)
     assert call.said[-2:] == [APOLOGY, "Goodbye."]
     assert call.ended.reason == "provider_failure"
