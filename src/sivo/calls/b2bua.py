@@ -80,7 +80,7 @@ class B2bua:
             log.warning("the answer in an ACK cannot be taken", call=str(call.id), error=str(error))
             stream = None
         if stream is not None and call.media is not None:
-            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream)
+            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream, leg.peer)
         if leg is call.caller:
             call.post(ev.CallerAcked())
 
@@ -186,4 +186,4 @@ class B2bua:
             return
         stream = leg.renegotiate(txn)
         if stream is not None and call.media is not None:
-            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream)
+            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream, leg.peer)

@@ -127,7 +127,7 @@ class Effects:
             codec = {0: "PCMU", 8: "PCMA"}.get(stream.payload_type) if stream else None
             call.writer.leg_state(call.caller_leg_id, "answered", codec=codec, answered_at=self._s.clock.now())
         if stream is not None and call.media is not None:
-            call.media.set_remote(CALLER, stream)
+            call.media.set_remote(CALLER, stream, call.caller.peer)
 
     def _start_capture(self, call: Call, phase: str) -> None:
         if phase == "bridge":
@@ -191,7 +191,7 @@ class Effects:
             codec={0: "PCMU", 8: "PCMA"}.get(winner.stream.payload_type),
             answered_at=self._s.clock.now(),
         )
-        call.media.set_remote(CALLEE, winner.stream)
+        call.media.set_remote(CALLEE, winner.stream, winner.peer)
         call.media.bridge()
 
     def _converse(self, call: Call, *, farewell: bool) -> None:

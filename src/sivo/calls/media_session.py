@@ -7,6 +7,7 @@ refusal is reported through ``on_refused``, and a broken line ends the call by i
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from sivo.base.errors import SivoError
 from sivo.calls.media_link import MEDIA_GONE, MediaLink, MediaPool
 from sivo.media import protocol as wire
 from sivo.sip.offer_answer import AudioStream
+from sivo.sip.peer import Peer
 
 CALLER = "caller"
 CALLEE = "callee"
@@ -73,8 +75,8 @@ class MediaSession:
         self.legs.add(leg)
         return int(result["port"])
 
-    def set_remote(self, leg: str, stream: AudioStream) -> None:
-        """Where and how to send on a leg; again after each new agreement with the phone."""
+    def set_remote(self, leg: str, stream: AudioStream, signalled_from: Peer) -> None:
+        """Where and how to send on a leg; again after each new agreement with the phone at ``signalled_from``."""
         remote = wire.Remote(
             host=stream.host,
             port=stream.port,
@@ -83,6 +85,7 @@ class MediaSession:
             ptime_ms=stream.ptime_ms,
             send=stream.send,
             receive=stream.receive,
+            behind_nat=is_behind_nat(stream.host, signalled_from.host),
         )
         self._tell(wire.SetRemote, leg=leg, remote=remote)
 
@@ -127,3 +130,11 @@ class MediaSession:
                 self._on_refused(error)
 
         self.link.command(kind, session=self.id, **fields).add_done_callback(report)
+
+
+def is_behind_nat(media_host: str, signalling_host: str) -> bool:
+    """Whether the address in a peer's SDP means nothing: nobody can route to it, and its SIP comes from elsewhere.
+
+    A routable address is believed even when it differs, for a carrier's media gateways are other hosts than its proxy.
+    """
+    return media_host != signalling_host and not ipaddress.ip_address(media_host).is_global
