@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,16 @@ def _ports() -> Ports:
 
 
 @asynccontextmanager
-async def running_node(media_processes: int = 1) -> AsyncIterator[Node]:
-    """A node on free ports with the demo tenant; stopped, and its data removed, at the end."""
+async def running_node(
+    media_processes: int = 1, allow: Sequence[str] = (), settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Node]:
+    """A node on free ports with the demo tenant; stopped, and its data removed, at the end.
+
+    ``allow``: more entries of the operator's outbound allow-list; ``settings``: more ``SIVO_…`` variables.
+    """
     home = Path(tempfile.mkdtemp(prefix="sivo-e2e-"))
     receiver = Receiver(secret="whsec_" + "e2e" * 12)
-    platform = Platform(home / "home", _ports())
+    platform = Platform(home / "home", _ports(), allow, settings)
     os.environ["SIVO_MEDIA_PROCESSES"] = str(media_processes)
     try:
         await receiver.start(platform.ports.receiver)

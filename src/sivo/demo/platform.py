@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,11 +47,19 @@ class Ports:
 
 
 class Platform:
-    """A running node below its own data directory."""
+    """A running node below its own data directory.
 
-    def __init__(self, home: Path, ports: Ports) -> None:
+    ``allow``: entries of the operator's outbound allow-list beside the demo's own receiver. ``settings``: further
+    ``SIVO_…`` variables.
+    """
+
+    def __init__(
+        self, home: Path, ports: Ports, allow: Sequence[str] = (), settings: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home
         self.ports = ports
+        self._allow = (f"127.0.0.1/32:{ports.receiver}", *allow)
+        self._settings = dict(settings or {})
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -81,8 +89,9 @@ class Platform:
             "SIVO_SPEECH_PORT": str(self.ports.speech),
             "SIVO_SIP_DOMAIN_SUFFIX": "sip.localhost",
             "SIVO_APP_DOMAIN_SUFFIX": "app.localhost",
-            "SIVO_DANGEROUS_OUTBOUND_ALLOW": f"127.0.0.1/32:{self.ports.receiver}",
+            "SIVO_DANGEROUS_OUTBOUND_ALLOW": ",".join(self._allow),
             "SIVO_DANGEROUS_OUTBOUND_HTTP": "true",
+            **self._settings,
         }
 
     async def start(self, patience: float = 60.0, *, fresh: bool = True) -> None:

@@ -1,0 +1,28 @@
+"""One node and one provider double for the whole tier; every test makes its own tenants."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from support import provider_double
+from support.provider_double import Double
+from support.running_node import Node, running_node
+
+_PORTS = range(37000, 37100)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def double() -> AsyncIterator[Double]:
+    """The provider double."""
+    async with provider_double.serve(_PORTS) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def node(double: Double) -> AsyncIterator[Node]:
+    """A node whose operator lets tenants reach the double, and the port beside it where nobody listens."""
+    allow = [f"127.0.0.1/32:{port}" for port in (double.port, double.closed_port)]
+    async with running_node(allow=allow) as started:
+        yield started
