@@ -125,7 +125,7 @@ async def ensure_owner(superuser_dsn: str, password: str) -> None:
     connection = await asyncpg.connect(superuser_dsn, timeout=10)
     try:
         if not await connection.fetchval("select 1 from pg_roles where rolname = 'sivo_owner'"):
-            await connection.execute("create role sivo_owner login noinherit createrole nosuperuser nobypassrls")
+            await connection.execute("create role sivo_owner login createrole nosuperuser nobypassrls")
         # The password is letters, digits, - and _ (token_urlsafe), so it can stand in the statement.
         await connection.execute(f"alter role sivo_owner password '{password}'")
         if not await connection.fetchval("select 1 from pg_database where datname = 'sivo'"):
