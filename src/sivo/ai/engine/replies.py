@@ -261,7 +261,7 @@ def _transcript(core: Core, reply: Reply, utterance: Utterance, text: str) -> No
                 text=text,
                 start_ms=int(utterance.start_ms or 0),
                 end_ms=int(utterance.end_ms),
-                language=core.spec.language,
+                language=core.spec.stt.language,
                 turn=reply.turn or None,
             )
         )

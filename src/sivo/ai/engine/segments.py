@@ -172,7 +172,7 @@ def transcript(core: Core, segment: VoiceSegment, turn: int | None) -> None:
                 text=segment.text,
                 start_ms=int(segment.start_ms),
                 end_ms=int(segment.end_ms),
-                language=core.spec.language,
+                language=core.spec.stt.language,
                 turn=turn,
             )
         )
