@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from sivo.audit import ledger
 from sivo.audit.chain import Link, Signer
@@ -14,12 +15,13 @@ from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
 from sivo.base.settings import Settings
-from sivo.config import checks, slugs, store
+from sivo.config import checks, store
 from sivo.config.change import Author, Change, Create, Entry, Scope, SetKey, UnsetKey, Update
 from sivo.config.draft import Base, Draft
 from sivo.config.key import Level
-from sivo.config.kinds import PLATFORM_ID
+from sivo.config.kinds import KINDS, PLATFORM_ID
 from sivo.config.state import resources_by_id, stored_values, tenant_row
+from sivo.config.surroundings import Surroundings, look_around
 from sivo.db.scopes import Connection, Database
 from sivo.vault.vault import Vault
 
@@ -54,6 +56,7 @@ class ChangeSets:
         self._vault = vault
         self._signer = signer
         self._checkpoints = checkpoints
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def apply(
         self,
@@ -72,14 +75,15 @@ class ChangeSets:
         INSUFFICIENT_ROLE, TOO_MANY_CHANGES.
         """
         _bounded(reason, changes)
-        await self._vault.tenant_key(tenant_id)
-        if _touches_names(changes):
-            await self._release_expired_names()
-        async with self._database.tenant(tenant_id) as connection:
+        if _may_hold_secrets(changes):
+            await self._vault.tenant_key(tenant_id)  # now, since making one takes a connection of its own
+        around = await look_around(self._database, tenant_id, changes, self._clock.now())
+        # Writers of one tenant wait for each other here, not with a connection in their hands.
+        async with self._turn(tenant_id), self._database.tenant(tenant_id) as connection:
             head = await ledger.lock_head(connection, tenant_id)
             if precondition is not None:
                 await precondition(connection)
-            made, entry = await self._write(connection, tenant_id, author, reason, changes, head)
+            made, entry = await self._write(connection, tenant_id, author, reason, changes, head, around)
             if also is not None:
                 await also(connection)
         if made is not None:
@@ -89,6 +93,12 @@ class ChangeSets:
             )
         return entry
 
+    def _turn(self, tenant_id: UUID) -> asyncio.Lock:
+        lock = self._turns.get(tenant_id)
+        if lock is None:
+            lock = self._turns[tenant_id] = asyncio.Lock()
+        return lock
+
     async def _write(
         self,
         connection: Connection,
@@ -97,12 +107,12 @@ class ChangeSets:
         reason: str,
         changes: Sequence[Change],
         head: ledger.Head,
+        around: Surroundings,
     ) -> tuple[Link | None, Entry]:
         draft = await self._draft(connection, tenant_id, author, changes)
+        checks.settle_slug(draft, around.taken)
         effective = checks.check_rules(draft)
-        if tenant_id == PLATFORM_ID and draft.keys:
-            async with self._database.platform("config: check tenants below a platform value") as wide:
-                await checks.check_tenants(wide, draft)
+        checks.check_tenants(draft, around.below)
         await checks.check_resources(connection, draft, effective)
         at, records = self._clock.now(), draft.records()
         if not records:
@@ -130,27 +140,7 @@ class ChangeSets:
         draft = Draft(base, author)
         for change in changes:
             draft.add(change)
-        taken: set[str] = set()
-        if checks.needs_slug(draft) and draft.tenant_body is not None:
-            taken = await self._slugs_like(draft.tenant_body["name"], tenant_id)
-        checks.settle_slug(draft, taken)
         return draft
-
-    async def _slugs_like(self, name: str, tenant_id: UUID) -> set[str]:
-        """Slugs of other tenants that resemble the one of ``name``."""
-        async with self._database.directory() as connection:
-            rows = await connection.fetch(
-                "select name from name_directory"
-                " where space = 'tenant.slug' and name like $1 || '%' and tenant_id <> $2",
-                slugs.from_name(name)[:24],
-                tenant_id,
-            )
-        return {row["name"] for row in rows}
-
-    async def _release_expired_names(self) -> None:
-        """Free the slugs and domains whose 7 days after a change are over."""
-        async with self._database.platform("config: release expired names") as connection:
-            await connection.execute("delete from unique_name where valid_until < $1", self._clock.now())
 
 
 def _bounded(reason: str, changes: Sequence[Change]) -> None:
@@ -162,10 +152,11 @@ def _bounded(reason: str, changes: Sequence[Change]) -> None:
         raise SivoError("VALIDATION_FAILED", f"the reason is longer than {MAX_REASON} characters", where="reason")
 
 
-def _touches_names(changes: Sequence[Change]) -> bool:
+def _may_hold_secrets(changes: Sequence[Change]) -> bool:
     return any(
-        (isinstance(one, SetKey | UnsetKey) and one.key in store.DOMAIN_KEYS)
-        or (isinstance(one, Create | Update) and one.kind == "tenant")
+        one.scope.level is Level.ENDPOINT
+        if isinstance(one, SetKey)
+        else isinstance(one, Create | Update) and one.kind in KINDS and bool(KINDS[one.kind].secrets)
         for one in changes
     )
 

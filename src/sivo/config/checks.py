@@ -12,9 +12,10 @@ from sivo.config.draft import SLUG, Draft, DraftKey
 from sivo.config.hooks import CheckContext
 from sivo.config.key import Inputs, Level
 from sivo.config.kinds import KINDS, PLATFORM_ID, ResourceKind
-from sivo.config.resolve import Resolver, Stored
-from sivo.config.rules import CROSS_CHECKED, check_domains, check_effective, check_set
+from sivo.config.resolve import Resolver
+from sivo.config.rules import check_domains, check_effective, check_set
 from sivo.config.state import Resource, inputs_of, resources, resources_by_id
+from sivo.config.surroundings import Below
 from sivo.config.types import PLANS
 from sivo.db.scopes import Connection
 
@@ -31,14 +32,6 @@ def settle_slug(draft: Draft, taken: Iterable[str]) -> None:
         body["slug"] = change.after["value"]
     elif change is not None or body["slug"] is None:
         body["slug"] = slugs.free(body["name"], set(taken))
-
-
-def needs_slug(draft: Draft) -> bool:
-    """Whether :func:`settle_slug` will have to make a slug."""
-    change = draft.keys.get((Scope(Level.TENANT), SLUG))
-    return (change is None and draft.tenant_body is not None and draft.tenant_body["slug"] is None) or (
-        change is not None and change.after is None
-    )
 
 
 def resolver_of(draft: Draft) -> Resolver:
@@ -63,27 +56,18 @@ def check_rules(draft: Draft) -> Resolver:
     return effective
 
 
-async def check_tenants(connection: Connection, draft: Draft) -> None:
+def check_tenants(draft: Draft, below: Iterable[Below]) -> None:
     """What a change of platform or plan would do to tenants that have values of their own; refused when it breaks one.
 
-    ``connection`` is in the scope of the platform. Tenants without own values were checked as plans already.
+    Tenants without own values were checked as plans already.
     """
-    rows = await connection.fetch(
-        "select t.slug, t.plan, v.key, v.value from config_value v join tenant t on t.id = v.tenant_id"
-        " where v.scope = 'tenant' and v.key = any($1) order by t.slug",
-        list(CROSS_CHECKED),
-    )
-    tenants: dict[tuple[str, str], list[Stored]] = {}
-    for row in rows:
-        own = Stored(row["key"], Level.TENANT, row["value"])
-        tenants.setdefault((row["slug"], row["plan"]), []).append(own)
     broken: list[tuple[str, SivoError]] = []
-    for (slug, plan), values in tenants.items():
-        above = [one for one in draft.stored() if one.level is not Level.PLAN or one.target == plan]
+    for tenant in below:
+        above = [one for one in draft.stored() if one.level is not Level.PLAN or one.target == tenant.plan]
         try:
-            check_effective(Resolver(Inputs(slug=slug, plan=plan), [*above, *values]))
+            check_effective(Resolver(Inputs(slug=tenant.slug, plan=tenant.plan), [*above, *tenant.values]))
         except SivoError as error:
-            broken.append((slug, error))
+            broken.append((tenant.slug, error))
     if broken:
         slug, first = broken[0]
         raise SivoError(

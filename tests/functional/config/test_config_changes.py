@@ -163,6 +163,19 @@ async def test_an_entry_covers_only_what_it_says(plane: Plane) -> None:
         await plane.resources.apply(tenant, ADMIN, "", [SetKey("ai.max_turns", 3)], also=more)
 
 
+async def test_a_crowd_of_writers_does_not_exhaust_the_pool(plane: Plane) -> None:
+    """More writers than connections, each needing to look beyond its tenant."""
+    tenant = await plane.tenant("Crowd")
+    made = await asyncio.gather(
+        *(plane.tenant("Crowd", slug=f"crowd-no-{n}") for n in range(8)),
+        *(plane.apply(tenant, SetKey("tenant.slug", f"crowd-x{n}")) for n in range(8)),
+        *(plane.apply(PLATFORM_ID, SetKey("ai.max_turns", 10 + n, PLATFORM), author=OPERATOR) for n in range(8)),
+    )
+    assert len(made) == 24
+    for chain in (tenant, PLATFORM_ID):
+        assert (await plane.verify(chain)).ok
+
+
 async def test_a_change_is_announced_with_its_version(plane: Plane) -> None:
     heard: asyncio.Queue[Any] = asyncio.Queue()
     await plane.database.listen("sivo_config", lambda payload: heard.put_nowait(json.loads(payload)))
@@ -216,6 +229,9 @@ async def test_a_name_can_change_hands_within_one_set(plane: Plane) -> None:
 async def test_slugs_are_generated_and_never_collide(plane: Plane) -> None:
     slugs = [(await plane.resources.tenant(await plane.tenant("Café Solo"))).slug for _ in range(3)]
     assert slugs == ["cafe-solo", "cafe-solo-2", "cafe-solo-3"]
+    at_once = await asyncio.gather(*(plane.tenant("Café Doble") for _ in range(4)))
+    slugs = [(await plane.resources.tenant(tenant)).slug for tenant in at_once]
+    assert sorted(slugs) == ["cafe-doble", "cafe-doble-2", "cafe-doble-3", "cafe-doble-4"]
     for slug in ("cafe-solo", "admin"):
         with pytest.raises(SivoError):
             await plane.tenant("Other", slug=slug)
