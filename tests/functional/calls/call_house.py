@@ -26,7 +26,7 @@ from support.raw_phone import RawPhone
 
 CHILD = Path(__file__).with_name("call_media_child.py")
 AUTHOR = Author("test", "superadmin")
-PASSWORD = "correct horse battery"
+PASSWORD = "correct-horse-battery"
 DID = "+34910000001"
 DID_TO_EXTENSION = "+34910000002"
 
