@@ -13,6 +13,7 @@ import numpy.typing as npt
 #: by chance too often.
 _WINDOW, _LEAST = 100, 50
 _LAGS = 21
+_FRAME_BYTES = 320
 _ALIKE = 0.6
 _ANSWERED = 0.85
 _WEAKER = 10 ** (-6 / 20)
@@ -25,6 +26,27 @@ def level(pcm16: bytes) -> float:
         return 0.0
     samples = np.frombuffer(pcm16, "<i2").astype(np.float32)
     return float(np.sqrt(np.dot(samples, samples) / len(samples)))
+
+
+class Envelope:
+    """Levels of one utterance, 20 ms each, while it is being made."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._levels: list[float] = []
+
+    def add(self, pcm16_8k: bytes) -> None:
+        """More audio (PCM16, 8 kHz)."""
+        data = self._rest + pcm16_8k
+        whole = len(data) - len(data) % _FRAME_BYTES
+        self._rest = data[whole:]
+        if whole:
+            frames = np.frombuffer(data[:whole], "<i2").astype(np.float32).reshape(-1, _FRAME_BYTES // 2)
+            self._levels += np.sqrt((frames**2).mean(axis=1)).tolist()
+
+    def at(self, offset_ms: int) -> float:
+        """Level of the 20 ms around ``offset_ms``; the last one counts for what comes after."""
+        return self._levels[min(offset_ms // 20, len(self._levels) - 1)] if self._levels else 0.0
 
 
 class EchoGuard:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sivo.ai.llm import ChatModel
+from sivo.ai.llm import ChatModel, Usage
 from sivo.ai.openai_llm import OpenAiChat
 from sivo.ai.prompt import sample_phrases
-from sivo.base.errors import SivoError, register
+from sivo.base.errors import SivoError
 from sivo.media.protocol import ConversationSpec, Stage
 from sivo.outbound.client import GuardedClient, Limits
+from sivo.speech.faults import ProviderError
 from sivo.speech.openai_stt import OpenAiTranscriber
 from sivo.speech.openai_tts import OpenAiSynthesizer
-from sivo.speech.stt import OnText, SegmentStt, SttSession
+from sivo.speech.stt import OnText, SegmentStt, SttSession, Transcriber
 from sivo.speech.tts import Synthesizer
 
-PROTOCOL_UNKNOWN = register("PROVIDER_PROTOCOL_UNKNOWN", 422)
 _WARM = Limits(total=4.0, connect=2.0, max_bytes=64 * 1024)
 
 
@@ -36,26 +36,43 @@ class Providers:
 def connect(spec: ConversationSpec, http: GuardedClient) -> Providers:
     """Adapters for the stages of ``spec``; nothing is opened yet.
 
-    :class:`SivoError` ``PROVIDER_PROTOCOL_UNKNOWN`` for a protocol that this release does not speak.
+    A stage whose protocol this release does not speak fails with ``rejected`` when it is used: the caller hears an
+    apology instead of nothing, and the trace names the stage.
     """
-    for name, stage in (("stt", spec.stt), ("llm", spec.llm), ("tts", spec.tts)):
-        if stage.protocol != "openai":
-            raise SivoError(
-                PROTOCOL_UNKNOWN,
-                f"the wire protocol {stage.protocol!r} is not spoken",
-                where=name,
-                remedy="choose an OpenAI-compatible provider or local",
-            )
-    transcriber = OpenAiTranscriber(http, spec.stt, sample_phrases(spec))
+    transcriber: Transcriber = Unspoken(spec.stt)
+    if spec.stt.protocol == "openai":
+        transcriber = OpenAiTranscriber(http, spec.stt, sample_phrases(spec))
+    spoken = [stage for stage in (spec.stt, spec.llm) if stage.protocol == "openai"]
     return Providers(
         stt=lambda on_text: SegmentStt(transcriber, on_text),
-        llm=OpenAiChat(http, spec.llm),
-        tts=OpenAiSynthesizer(http, spec.tts),
-        warm=lambda: _warm(http, (spec.stt, spec.llm)),
+        llm=OpenAiChat(http, spec.llm) if spec.llm.protocol == "openai" else Unspoken(spec.llm),
+        tts=OpenAiSynthesizer(http, spec.tts) if spec.tts.protocol == "openai" else Unspoken(spec.tts),
+        warm=lambda: _warm(http, spoken),
     )
 
 
-async def _warm(http: GuardedClient, stages: tuple[Stage, ...]) -> None:
+class Unspoken:
+    """A stage that nobody here can talk to: every use of it fails."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._detail = f"the wire protocol {stage.protocol!r} is not spoken; choose an OpenAI-compatible one or local"
+
+    async def transcribe(self, pcm16_8k: bytes) -> str:
+        """See :class:`sivo.speech.stt.Transcriber`."""
+        raise ProviderError("rejected", self._detail)
+
+    async def stream(self, messages: list[dict[str, str]], usage: Usage) -> AsyncGenerator[str, None]:
+        """See :class:`sivo.ai.llm.ChatModel`."""
+        raise ProviderError("rejected", self._detail)
+        yield ""
+
+    async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
+        """See :class:`sivo.speech.tts.Synthesizer`."""
+        raise ProviderError("rejected", self._detail)
+        yield b""
+
+
+async def _warm(http: GuardedClient, stages: Sequence[Stage]) -> None:
     await asyncio.gather(*(_warm_one(http, stage) for stage in stages))
 
 

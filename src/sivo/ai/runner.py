@@ -20,7 +20,7 @@ from sivo.ai.voice_queue import VoiceQueue
 from sivo.base import logs
 from sivo.media.conversation import Emit, VadSlot, VadWindow
 from sivo.media.playout import Playout, SentFrame
-from sivo.media.protocol import ConversationSpec
+from sivo.media.protocol import ConversationEnded, ConversationSpec
 from sivo.outbound.client import GuardedClient
 from sivo.speech.faults import explain
 from sivo.speech.stt import SttFailed, SttText
@@ -103,7 +103,7 @@ class Runner:
             echo = window.voiced and self._engine.agent_audible and self._echo.is_echo()
             voice = events.Voice(float(now_ms - window.age_ms), window.voiced, echo=echo)
             self.happen(voice, at_ms=float(now_ms))
-        self._do(self._engine.tick(float(now_ms)))
+        self._tick(float(now_ms))
 
     def on_digit(self, digit: str) -> None:
         """See :class:`sivo.media.conversation.Conversation`."""
@@ -139,6 +139,14 @@ class Runner:
         """Carry effects out that did not come from an event."""
         self._drain(wanted, None)
 
+    def _tick(self, now_ms: float) -> None:
+        try:
+            wanted = self._engine.tick(now_ms)
+        except Exception:
+            self._broken()
+        else:
+            self._do(wanted)
+
     def _drain(self, wanted: list[effects.Effect], at_ms: float | None) -> None:
         if self._busy:
             return
@@ -148,8 +156,26 @@ class Runner:
             while self._inbox and not self._closed:
                 now = float(self._clock_ms()) if at_ms is None else at_ms
                 self._carry_out(self._engine.handle(now, self._inbox.popleft()))
+        except Exception:
+            self._broken()
         finally:
             self._busy = False
+
+    def _broken(self) -> None:
+        """A mistake of ours must not leave a caller in silence: the conversation ends and says so."""
+        self._log.exception("the conversation broke", state=str(self._engine.state))
+        if self._closed:
+            return
+        self._finish()
+        self._playout.clear()
+        self._emit(
+            ConversationEnded(
+                reason="node_failure",
+                turns=self._engine.turns,
+                at_ms=self._clock_ms(),
+                detail="the conversation engine failed",
+            )
+        )
 
     def _carry_out(self, wanted: list[effects.Effect]) -> None:
         for effect in wanted:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import aclosing
 
-from sivo.ai.echo import level
+from sivo.ai.echo import Envelope
 from sivo.ai.engine import events
 from sivo.ai.engine.effects import Speak, Tone
 from sivo.media.playout import Playout
@@ -18,7 +18,7 @@ from sivo.speech.tts import BYTES_PER_MS, PhraseCache, Synthesizer, neutral_tone
 
 _PREPARE_TRIES = 2
 _PREPARE_PAUSE_S = 3.0
-#: Utterances whose audio is kept: a model can be far ahead of what is being played.
+#: Utterances whose loudness is kept: a model can be far ahead of what is being played.
 _RECENT = 32
 
 
@@ -39,8 +39,8 @@ class VoiceQueue:
         self._playout = playout
         self._happen = happen
         self._phrases: dict[str, bytes] = {}
-        #: Audio of the latest utterances, for the echo guard.
-        self._recent: OrderedDict[int, bytearray] = OrderedDict()
+        #: Loudness of the latest utterances, for the echo guard.
+        self._recent: OrderedDict[int, Envelope] = OrderedDict()
         self._waiting: list[tuple[int, int, str, bool]] = []
         self._current: tuple[int, int] | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -58,9 +58,8 @@ class VoiceQueue:
 
     def level(self, utterance: int, offset_ms: int) -> float:
         """Loudness (root mean square) of the 20 ms of an utterance that start at ``offset_ms``; 0 when unknown."""
-        audio = self._recent.get(utterance)
-        start = offset_ms * BYTES_PER_MS
-        return level(bytes(audio[start : start + 20 * BYTES_PER_MS])) if audio is not None else 0.0
+        envelope = self._recent.get(utterance)
+        return envelope.at(offset_ms) if envelope is not None else 0.0
 
     def tone(self, wanted: Tone) -> None:
         """Play the neutral tone at once."""
@@ -109,7 +108,7 @@ class VoiceQueue:
 
     def _append(self, epoch: int, utterance: int, audio: bytes) -> None:
         self._playout.append(epoch, utterance, audio)
-        self._recent.setdefault(utterance, bytearray()).extend(audio)
+        self._recent.setdefault(utterance, Envelope()).add(audio)
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
 

@@ -213,3 +213,35 @@ async def test_stop_closes_the_providers_streams(server: Script, client: Guarded
     await asyncio.wait_for(server.closed.wait(), 2)
     names = [task.get_name() for task in asyncio.all_tasks()]
     assert not [name for name in names if name.startswith(("llm-", "tts", "stt-", "warm", "release"))]
+
+
+async def test_a_protocol_that_is_not_spoken_is_a_fault_not_silence(server: Script, client: GuardedClient) -> None:
+    agent = spec(server)
+    agent.stt.protocol = "deepgram"
+    phone = Phone(agent, client)
+    phone.voice.append((1000, 1600))
+    await phone.run(8000)
+    (ended,) = phone.emit.of(ConversationEnded)
+    assert ended.reason == "provider_failure"
+    (fault,) = phone.emit.of(ProviderFault)
+    assert (fault.stage, fault.cause) == ("stt", "rejected")
+    assert "deepgram" in fault.detail
+    await phone.close()
+
+
+async def test_a_mistake_of_ours_ends_the_conversation_and_says_so(
+    server: Script, client: GuardedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = Phone(spec(server), client)
+    await phone.run(400)
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(phone.conversation._engine, "tick", broken)
+    await phone.run(1000)
+    (ended,) = phone.emit.of(ConversationEnded)
+    assert ended.reason == "node_failure"
+    assert phone.playout.queued_ms == 0
+    await phone.close()
+    assert len(phone.emit.of(ConversationEnded)) == 1

@@ -7,8 +7,7 @@ from typing import Any
 
 from sivo.ai.context import Context
 from sivo.ai.engine.effects import Effect, Report, Tell, Unlisten
-from sivo.ai.engine.states import Reply as Reply
-from sivo.ai.engine.states import State, UserTurn, VoiceSegment
+from sivo.ai.engine.states import Reply, State, UserTurn, VoiceSegment
 from sivo.ai.phrases import Phrases
 from sivo.ai.phrases import phrases as phrases_of
 from sivo.ai.prompt import system_message

@@ -117,14 +117,12 @@ class Utterance:
     #: Milliseconds of audio synthesised so far; ``complete`` when no more comes.
     audio_ms: float = 0.0
     complete: bool = False
-    failed: bool = False
     #: Milliseconds really sent.
     played_ms: float = 0.0
     finished: bool = False
     start_ms: float | None = None
     end_ms: float = 0.0
     requested_at: float = 0.0
-    progress_at: float = 0.0
     tries: int = 0
 
 
