@@ -51,14 +51,14 @@ async def announce_saved(connection: Connection) -> None:
         WEBHOOK_ENDPOINT.name,
     )
     for row in rows:
-        await connection.execute(
-            "insert into webhook_tested (endpoint_id, tenant_id, version) values ($1, $2, $3)"
-            " on conflict (endpoint_id) do update set version = excluded.version",
+        noted = await connection.execute(
+            "insert into webhook_tested as t (endpoint_id, tenant_id, version) values ($1, $2, $3)"
+            " on conflict (endpoint_id) do update set version = excluded.version where t.version <> excluded.version",
             row["id"],
             row["tenant_id"],
             row["version"],
         )
-        if row["body"]["active"]:
+        if noted == "INSERT 0 1" and row["body"]["active"]:  # else another worker was faster
             await put_test(connection, row["tenant_id"], row["id"])
 
 
