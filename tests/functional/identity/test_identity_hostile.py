@@ -92,17 +92,18 @@ async def test_a_login_flood_is_told_to_come_back(api: RunningApi) -> None:
 
 
 async def test_an_unknown_user_takes_as_long_as_a_wrong_password(api: RunningApi) -> None:
-    """Without the dummy hash an unknown user is answered some ten times faster; 3x leaves room for a busy machine."""
+    """Without the dummy hash an unknown user is answered some ten times faster; 3x leaves room for a busy machine.
 
-    async def fastest(email: str, net: int) -> float:
-        times = []
-        for number in range(1, 7):
+    The two are asked in turn and the fastest of each counts, so that a burst of other work hits both.
+    """
+    fastest: dict[str, float] = {}
+    for number in range(1, 11):
+        for net, email in ((5, EMAIL), (6, "nobody@acme.example")):
             started = time.perf_counter()
-            assert (await api.login(email, "wrong password", f"127.0.{net}.{number}")).status_code == 401
-            times.append(time.perf_counter() - started)
-        return min(times)
-
-    known, unknown = await fastest(EMAIL, 5), await fastest("nobody@acme.example", 6)
+            answer = await api.login(email, "wrong password", f"127.0.{net}.{number}")
+            fastest[email] = min(fastest.get(email, 60.0), time.perf_counter() - started)
+            assert answer.status_code == 401
+    known, unknown = fastest.values()
     assert max(known, unknown) < 3 * min(known, unknown)
 
 
