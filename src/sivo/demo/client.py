@@ -35,9 +35,9 @@ class DemoClient:
         """The JSON document at ``path``."""
         return await self.call("GET", path)
 
-    async def get_bytes(self, path: str) -> bytes:
+    async def get_bytes(self, path: str, tenant_id: str | None = None) -> bytes:
         """The raw body at ``path``."""
-        async with self._session.get(path, headers=self._headers(None)) as response:
+        async with self._session.get(path, headers=self._headers(tenant_id)) as response:
             if response.status != 200:
                 raise RuntimeError(f"GET {path}: {response.status} {await response.text()}")
             return await response.read()
