@@ -44,19 +44,22 @@ class OpenAiTranscriber:
 
     async def transcribe(self, pcm16_8k: bytes) -> str:
         """See :class:`sivo.speech.stt.Transcriber`."""
+        begun = False
         try:
-            answer = await self._client.request(
+            async with self._client.stream(
                 "POST",
                 url_of(self._stage, "/audio/transcriptions"),
                 headers=headers_of(self._stage),
                 data=self._form(wav_of(pcm16_8k)),
                 limits=self._limits,
                 internal=self._stage.internal,
-            )
+            ) as answer:
+                begun = True
+                body = await answer.read()
         except Exception as error:
-            raise explain(error) from error
-        check_status(answer.status, answer.body)
-        return _text(answer.body)
+            raise explain(error, streaming=begun) from error
+        check_status(answer.status, body)
+        return _text(body)
 
     def _form(self, wav: bytes) -> aiohttp.FormData:
         form = aiohttp.FormData()
