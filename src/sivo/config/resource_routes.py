@@ -21,7 +21,7 @@ from sivo.identity.access import Principal, require
 
 #: Kinds with routes of their own.
 _APART = ("tenant", "secret")
-IfMatch = Annotated[str | None, Header(max_length=100)]
+IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=100)]
 
 
 def make_router(context: Context) -> APIRouter:
@@ -122,7 +122,7 @@ def _add_writes(router: APIRouter, context: Context, kind: ResourceKind, writer:
         body: JsonObject,
         reason: Reason,
         response: Response,
-        if_match_header: Annotated[str | None, Header(alias="If-Match", max_length=100)] = None,
+        if_match_header: IfMatch = None,
         who: Principal = writer,
     ) -> dict[str, Any]:
         found = await resources.update(
@@ -140,7 +140,7 @@ def _add_writes(router: APIRouter, context: Context, kind: ResourceKind, writer:
     async def delete(
         resource_id: UUID,
         reason: Reason,
-        if_match_header: Annotated[str | None, Header(alias="If-Match", max_length=100)] = None,
+        if_match_header: IfMatch = None,
         who: Principal = writer,
     ) -> None:
         await resources.delete(

@@ -15,7 +15,7 @@ from sivo.base.settings import Settings
 from sivo.config import all_kinds, state
 from sivo.config.change import Author, Change, Create, Delete, Entry, Update
 from sivo.config.changes import ChangeSets, Hook
-from sivo.config.kinds import KINDS, PLATFORM_ID, ResourceKind
+from sivo.config.kinds import PLATFORM_ID
 from sivo.config.state import Resource, TenantRow
 from sivo.db.scopes import Database
 from sivo.vault.vault import Vault
@@ -146,11 +146,3 @@ class Resources:
                 limit,
             )
         return [TenantRow(**row) for row in rows]
-
-
-def kind_of(name: str) -> ResourceKind:
-    """The kind called ``name``; NOT_FOUND otherwise."""
-    kind = KINDS.get(name)
-    if kind is None:
-        raise SivoError("NOT_FOUND", f"there is no kind of resource {name[:40]!r}")
-    return kind
