@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 
 from sivo.base.errors import SivoError
 from sivo.cli import admin, backup, call, config, ledger, resource, secret, tenant, webhook
@@ -34,11 +35,16 @@ app.command("restore")(backup.restore)
 
 
 @app.command("run")
-def run(role: Annotated[str, typer.Argument(help="One role; all of them if absent.")] = "") -> None:
+def run(
+    role: Annotated[str, typer.Argument(help="One role; all of them if absent.")] = "",
+    index: Annotated[int, typer.Option("--index", min=0, help="Which of the media processes.")] = 0,
+) -> None:
     """Start the platform, or one role of it, in the foreground."""
-    from sivo.node import supervise  # the other commands need none of it
+    from sivo.node import roles, supervise  # the other commands need none of it
 
-    raise typer.Exit(supervise.main(role or None))
+    if role and role not in roles.ROLES:
+        raise CliError(f"there is no role {role!r}; the roles are {', '.join(sorted(roles.ROLES))}", 2)
+    raise typer.Exit(supervise.main(role or None, index))
 
 
 def main() -> None:
@@ -46,11 +52,17 @@ def main() -> None:
     try:
         app()
     except CliError as error:
-        print(str(error), file=sys.stderr)
-        raise SystemExit(error.status) from None
+        _end(str(error), error.status)
     except SivoError as error:
-        print(str(error), file=sys.stderr)
-        raise SystemExit(1) from None
+        _end(str(error), 1)
+    except ValidationError as error:  # of the settings: everything else is checked by the platform
+        faults = "; ".join(f"SIVO_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        _end(f"a setting in the environment is not usable: {faults}", 2)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(status) from None
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Sivo:
     """Runs ``sivo …`` with the data directory of the test's node."""
 
     def __init__(self, settings: Settings) -> None:
-        self._environment = {**os.environ, "SIVO_HOME": str(settings.home)}
+        self.environment = {**os.environ, "SIVO_HOME": str(settings.home)}
 
     async def __call__(self, *arguments: str, stdin: str = "", status: int = 0) -> Outcome:
         process = await asyncio.create_subprocess_exec(
@@ -42,7 +42,7 @@ class Sivo:
             "-m",
             "sivo.cli.main",
             *arguments,
-            env=self._environment,
+            env=self.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -173,3 +173,10 @@ async def test_what_goes_wrong_is_one_line_with_a_remedy(api: RunningApi, sivo: 
 async def test_without_a_running_platform_the_command_says_how_to_start_it(sivo: Sivo) -> None:
     outcome = await sivo("tenant", "list", status=3)
     assert "sivo run" in outcome.err
+
+
+async def test_a_wrong_role_and_a_wrong_setting_are_named(sivo: Sivo) -> None:
+    assert "api, call, media" in (await sivo("run", "nonsense", status=2)).err
+    sivo.environment["SIVO_HTTP_PORT"] = "eighty"
+    outcome = await sivo("tenant", "list", status=2)
+    assert "SIVO_HTTP_PORT" in outcome.err and "Traceback" not in outcome.err
