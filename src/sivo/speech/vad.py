@@ -30,9 +30,9 @@ _GATE_BYTES = 480  # WebRTC takes 10, 20 or 30 ms: the first 30 ms of the window
 _GATE_MODE, _ALONE_MODE = 1, 3
 #: Windows for which the gate stays open after WebRTC last heard something.
 GATE_HOLD = 8
-#: A window with this probability is voice. No hysteresis: the engine bridges gaps of 200 ms anyway, and a lower release
-#: would add 60 ms to every answer.
-THRESHOLD = 0.5
+#: A voice starts at the first probability and goes on down to the second one: without that, a weak vowel in the middle
+#: of a word would not count towards ``speech_min_ms``. A lower second one hears the end of speech later.
+ONSET, RELEASE = 0.5, 0.4
 #: The state is reset every so many windows (about 2 s) when the last :data:`_QUIET_RUN` scored under :data:`_QUIET`.
 RESET_WINDOWS = 63
 _QUIET, _QUIET_RUN = 0.1, 5
@@ -63,6 +63,7 @@ class Slot:
         """Forget everything heard so far."""
         self.pending = b""
         self.hold = 0
+        self._voiced = False
         self._quiet_run = 0
         self._since_reset = 0
         self._forget()
@@ -94,10 +95,12 @@ class Slot:
         if self._since_reset >= RESET_WINDOWS and self._quiet_run >= _QUIET_RUN:
             self._forget()
             self._since_reset = 0
-        return probability >= THRESHOLD
+        self._voiced = probability >= (RELEASE if self._voiced else ONSET)
+        return self._voiced
 
     def silence(self) -> None:
         """The gate is shut for this window."""
+        self._voiced = False
         self._quiet_run += 1
 
 

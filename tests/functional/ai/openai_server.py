@@ -27,6 +27,8 @@ class Script:
     chat_error: dict[str, Any] = field(default_factory=dict)
     refuse_stream_options: bool = False
     text: str = "hello there"
+    #: Texts in the order of the requests, by model name; goes before ``text``.
+    texts: dict[str, list[str]] = field(default_factory=dict)
     stt_status: int = 200
     stt_body: bytes | None = None
     stt_delay: float = 0.0
@@ -110,7 +112,8 @@ class Server:
         await asyncio.sleep(self.script.stt_delay)
         if self.script.stt_body is not None or self.script.stt_status != 200:
             return web.Response(body=self.script.stt_body or b"{}", status=self.script.stt_status)
-        return web.json_response({"text": f" {self.script.text} "})
+        texts = self.script.texts.get(str(fields["model"]))
+        return web.json_response({"text": f" {texts.pop(0) if texts else self.script.text} "})
 
     async def speak(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

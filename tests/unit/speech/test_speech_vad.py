@@ -81,7 +81,7 @@ def test_voice_is_found_and_silence_is_not(batch: SileroBatch, path: Path, backg
     found = windows(batch, audio)
     inside = [window.voiced for end, window in found if 1064 < end <= 1000 + len(voice) / 8]
     before = [window.voiced for end, window in found if end <= 1000]
-    after = [window.voiced for end, window in found if end > 1000 + len(voice) / 8 + 192]
+    after = [window.voiced for end, window in found if end > 1000 + len(voice) / 8 + 224]
     assert not any(before)
     assert not any(after)
     assert sum(inside) / len(inside) >= 0.75
