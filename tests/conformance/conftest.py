@@ -21,8 +21,15 @@ async def double() -> AsyncIterator[Double]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def node(double: Double) -> AsyncIterator[Node]:
-    """A node whose operator lets tenants reach the double, and the port beside it where nobody listens."""
-    allow = [f"127.0.0.1/32:{port}" for port in (double.port, double.closed_port)]
+async def doomed(double: Double) -> AsyncIterator[Double]:
+    """A second one with the same accounts; one test stops it in the middle of a call."""
+    async with provider_double.serve(_PORTS, double.accounts) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def node(double: Double, doomed: Double) -> AsyncIterator[Node]:
+    """A node whose operator lets tenants reach the doubles, and the port beside them where nobody listens."""
+    allow = [f"127.0.0.1/32:{port}" for port in (double.port, double.closed_port, doomed.port)]
     async with running_node(allow=allow) as started:
         yield started

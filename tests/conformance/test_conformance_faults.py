@@ -24,6 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 BOUND_S = 3 * 2.5
 ANSWER = "You will never hear this whole sentence of mine."
 WORDS = {PITCH[FILLER], PITCH[APOLOGY]}
+#: Greeting, filler, apology, closing, reprompt and "not understood".
+SPOKEN_AHEAD = 6
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,11 @@ class Failed:
     bye: str
 
 
-async def _fail(node: Node, double: Double, stage: str, how: str) -> Failed:
+async def _fail(node: Node, double: Double, stage: str, how: str, doomed: Double | None = None) -> Failed:
+    """One call; ``doomed`` serves the stage and is stopped after the greeting (refused while the call is up)."""
     places = Places()
     if how == "refused":
-        setattr(places, stage, double.closed_url)
-    if (stage, how) == (TTS, "refused"):
-        return await _without_any_voice(node, double, places)
+        setattr(places, stage, doomed.url if doomed else double.closed_url)
     desk = await open_desk(node, double, places=places)
     desk.account.heard = ["where is my order"]
     desk.account.replies = [ANSWER]
@@ -55,6 +56,9 @@ async def _fail(node: Node, double: Double, stage: str, how: str) -> Failed:
         desk.account.fail(stage, how, lambda asked: stage != TTS or asked.fields["input"] == ANSWER)
     async with desk.call() as caller:
         await caller.silence_after(PITCH[GREETING], quiet_ms=500)
+        await caller.until(lambda: len(desk.account.asked(TTS)) == SPOKEN_AHEAD, "the fixed phrases")
+        if doomed is not None:
+            await doomed.stop()
         ended = await caller.say(clip("en_order_slt"))
         first = await caller.until(lambda: caller.voice_after(ended), f"{stage} {how}: a sound", 30)
         words = await caller.until(
@@ -70,18 +74,6 @@ async def _fail(node: Node, double: Double, stage: str, how: str) -> Failed:
     return _seen(f"{stage} {how}", first.begun - ended, words.begun - ended, pitches, trace, bye.headers["reason"])
 
 
-async def _without_any_voice(node: Node, double: Double, places: Places) -> Failed:
-    """Speech synthesis is away from the start: no greeting, no apology; the neutral tone instead of dead air."""
-    desk = await open_desk(node, double, places=places)
-    async with desk.call() as caller:
-        first = await caller.until(lambda: caller.voice_after(caller.answered), "tts refused: a sound", 30)
-        bye = await caller.hung_up(30)
-        pitches = caller.pitches()
-        number = caller.number
-    waited = first.begun - caller.answered
-    return _seen("tts refused", waited, waited, pitches, await desk.trace(number), bye.headers["reason"])
-
-
 def _seen(name: str, sound_s: float, words_s: float, pitches: list[int], trace: dict[str, Any], bye: str) -> Failed:
     faults = {(fault["stage"], fault["cause"]) for fault in trace["faults"]}
     return Failed(name, sound_s, words_s, pitches, faults, trace["conversations"][0]["reason"], bye)
@@ -93,25 +85,38 @@ def _check(found: Failed, stage: str, causes: set[str]) -> None:
     assert found.faults == {(stage, cause) for cause in causes}, found
     assert found.reason == "provider_failure", found
     assert 'text="provider_failure"' in found.bye, found
-    if found.name != "tts refused":
-        assert found.pitches[-2:] == [PITCH[APOLOGY], PITCH[CLOSING]], found
+    assert found.pitches[-2:] == [PITCH[APOLOGY], PITCH[CLOSING]], found
 
 
-async def _run(node: Node, double: Double, cases: list[tuple[str, str, str]]) -> None:
-    found = await asyncio.gather(*(_fail(node, double, stage, how) for stage, how, _ in cases))
-    for seen, (stage, _, cause) in zip(found, cases, strict=True):
-        _check(seen, stage, {cause})
-
-
-async def test_a_refused_slow_or_cut_provider_never_means_dead_air(node: Node, double: Double) -> None:
-    stages = (STT, LLM, TTS)
-    await _run(node, double, [(stage, how, how) for stage in stages for how in ("refused", SLOW, CUT)])
+async def test_a_refused_slow_or_cut_provider_never_means_dead_air(node: Node, double: Double, doomed: Double) -> None:
+    cases = [(stage, how) for stage in (STT, LLM, TTS) for how in ("refused", SLOW, CUT)]
+    found = await asyncio.gather(
+        *(_fail(node, double, stage, how, doomed if (stage, how) == (TTS, "refused") else None) for stage, how in cases)
+    )
+    for seen, (stage, how) in zip(found, cases, strict=True):
+        _check(seen, stage, {how})
 
 
 async def test_neither_does_a_server_error_or_garbage(node: Node, double: Double) -> None:
-    stages = (STT, LLM, TTS)
     causes = {BROKEN: "refused", GARBAGE: "garbage"}
-    await _run(node, double, [(stage, how, cause) for stage in stages for how, cause in causes.items()])
+    cases = [(stage, how) for stage in (STT, LLM, TTS) for how in causes]
+    found = await asyncio.gather(*(_fail(node, double, stage, how) for stage, how in cases))
+    for seen, (stage, how) in zip(found, cases, strict=True):
+        _check(seen, stage, {causes[how]})
+
+
+async def test_without_any_voice_a_neutral_tone_is_played(node: Node, double: Double) -> None:
+    """Speech synthesis is away from the start: no greeting and no apology can be spoken."""
+    desk = await open_desk(node, double, places=Places(tts=double.closed_url))
+    async with desk.call() as caller:
+        first = await caller.until(lambda: caller.voice_after(caller.answered), "a sound", 30)
+        bye = await caller.hung_up(30)
+    trace = await desk.trace(caller.number)
+    assert first.begun - caller.answered <= BOUND_S
+    # 523 and 392 Hz, each 0.3 s, by the nearest multiple of 50 Hz.
+    assert caller.pitches() == [500, 400]
+    assert {(fault["stage"], fault["cause"]) for fault in trace["faults"]} == {("tts", "refused")}
+    assert 'text="provider_failure"' in bye.headers["reason"]
 
 
 async def test_with_somebody_to_transfer_to_the_caller_is_handed_over(node: Node, double: Double) -> None:

@@ -99,18 +99,34 @@ class _OffenceError(Exception):
 
 
 class Double:
-    """The server. ``url`` is its base URL; at ``closed_url`` connections are refused."""
+    """The server. ``url`` is its base URL; at ``closed_url`` connections are refused, and so they are at ``url``
+    after :meth:`stop`. Two servers of one test share ``accounts``."""
 
-    def __init__(self, port: int, closed_port: int) -> None:
+    def __init__(self, port: int, closed_port: int, accounts: dict[str, Account] | None = None) -> None:
         self.port, self.closed_port = port, closed_port
         self.url = f"http://127.0.0.1:{port}/v1"
         self.closed_url = f"http://127.0.0.1:{closed_port}/v1"
-        self._accounts: dict[str, Account] = {}
+        self.accounts: dict[str, Account] = {} if accounts is None else accounts
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, listening: socket.socket) -> None:
+        """Serve on a socket."""
+        self._runner = web.AppRunner(
+            self.application(), handler_cancellation=True, shutdown_timeout=0.2, access_log=None
+        )
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+
+    async def stop(self) -> None:
+        """Close every connection and the door."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
 
     def account(self) -> Account:
         """A new key with an empty script."""
         made = Account("sk-double-" + secrets.token_hex(8))
-        self._accounts[made.key] = made
+        self.accounts[made.key] = made
         return made
 
     def application(self) -> web.Application:
@@ -125,7 +141,7 @@ class Double:
     def _endpoint(self, stage: str, read: _Read, answer: _Answer) -> Callable[[web.Request], Awaitable[Any]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-            account = self._accounts.get(key)
+            account = self.accounts.get(key)
             if scheme != "Bearer" or account is None:
                 return _error(401, "invalid_api_key", "Incorrect API key provided.")
             try:
@@ -316,18 +332,16 @@ async def _speak(request: web.Request, account: Account, asked: Asked, how: str)
 
 
 @asynccontextmanager
-async def serve(ports: range) -> AsyncIterator[Double]:
+async def serve(ports: range, accounts: dict[str, Account] | None = None) -> AsyncIterator[Double]:
     """Serve on a free port of ``ports``, and keep another one on which nobody listens."""
     closed, closed_port = _bound(ports, listen=False)
     server, port = _bound(ports, listen=True)
-    double = Double(port, closed_port)
-    runner = web.AppRunner(double.application(), handler_cancellation=True, shutdown_timeout=0.2, access_log=None)
-    await runner.setup()
-    await web.SockSite(runner, server).start()
+    double = Double(port, closed_port, accounts)
+    await double.start(server)
     try:
         yield double
     finally:
-        await runner.cleanup()
+        await double.stop()
         closed.close()
 
 
