@@ -28,6 +28,8 @@ from sivo.media.protocol import CaptureChanged, Fact
 
 JOURNAL_DAMAGED = register("JOURNAL_DAMAGED", 500)
 SUFFIX = ".sivoj"
+#: Purpose under which the vault wraps a journal's key.
+KEY_PURPOSE = "journal"
 MAGIC = b"SIVOJNL1"
 _LENGTH = struct.Struct("!I")
 _FRAME = struct.Struct("!BIB")

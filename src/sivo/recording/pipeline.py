@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 from sivo.base.errors import SivoError, register
 from sivo.media import journal as journals
+from sivo.recording.binding import OBJECT_PURPOSE, object_aad
 from sivo.recording.encode import CHANNELS, encode
 from sivo.recording.records import Job, Stored
 from sivo.recording.timeline import length, pairs
@@ -19,15 +19,6 @@ from sivo.vault import stream
 from sivo.vault.vault import Vault
 
 RECORDING_MISMATCH = register("RECORDING_MISMATCH", 500)
-
-#: Purposes under which the vault wraps keys: of a journal (by ``call``) and of a stored recording.
-JOURNAL_PURPOSE = "journal"
-OBJECT_PURPOSE = "recording"
-
-
-def object_aad(tenant_id: UUID, recording_id: UUID) -> bytes:
-    """What a stored recording is bound to: it opens as this recording of this tenant and as nothing else."""
-    return f"{tenant_id}|{recording_id}".encode()
 
 
 @dataclass
@@ -51,7 +42,7 @@ async def open_journal(vault: Vault, job: Job) -> journals.Journal:
     """
     path = Path(job.journal_path)
     header = await asyncio.to_thread(journals.read_header, path)
-    key = await vault.open(job.tenant_id, JOURNAL_PURPOSE, header.key_sealed)
+    key = await vault.open(job.tenant_id, journals.KEY_PURPOSE, header.key_sealed)
     return await asyncio.to_thread(lambda: journals.read(path, key, salvage=True))
 
 

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
 from sivo.api.context import Context
-from sivo.api.page import Cursor, Limit, decode, page
+from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.base.errors import SivoError
 from sivo.identity.access import READERS, Principal, Role, require
-from sivo.recording.pipeline import OBJECT_PURPOSE, object_aad
+from sivo.recording.binding import OBJECT_PURPOSE, object_aad
 from sivo.storage.store import Objects
 from sivo.vault import stream
 
@@ -40,12 +40,12 @@ def make_router(context: Context) -> APIRouter:
         who: Annotated[Principal, Depends(require(*READERS))], limit: Limit = 50, cursor: Cursor = None
     ) -> dict[str, Any]:
         """Recordings of the tenant, newest first."""
-        after = decode(cursor, 1)
+        after = decode_id(cursor)
         async with context.database.tenant(who.tenant_id) as connection:
             rows = await connection.fetch(
                 f"""select {_FIELDS} from recording
                      where $1::uuid is null or id < $1 order by id desc limit $2""",  # noqa: S608 - a constant
-                UUID(after[0]) if after else None,
+                after,
                 limit + 1,
             )
         return page([public(row) for row in rows], limit, lambda row: [row["id"]])
