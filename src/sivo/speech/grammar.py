@@ -41,6 +41,7 @@ _NOT_A_VERB = frozenset({
 #: How often a phrase counts for one everyday sentence in the n-gram model.
 _PHRASE_WEIGHT = 3
 _BRIEF_WORDS = 3
+_REQUEST_WORDS = 3
 MAX_PHRASES = 500
 MAX_WORDS = 20
 
@@ -154,7 +155,9 @@ def fingerprint(prompt: str) -> str:
 
 
 def _starts_with_verb(phrase: str) -> bool:
-    return phrase.split()[0].partition("'")[0] not in _NOT_A_VERB
+    words = phrase.split()
+    # "nothing else" and "go ahead" are answers; "can i" before them only gives noise more to hide in.
+    return len(words) >= _REQUEST_WORDS and words[0].partition("'")[0] not in _NOT_A_VERB
 
 
 def _either(parts: list[str] | tuple[str, ...], bar: str = " | ") -> str:

@@ -42,6 +42,10 @@ _SMALL = frozenset({
 })
 # fmt: on
 _SMALL_WEIGHT = 0.1
+_YES, _NO = frozenset({"yes", "si", "ja", "oui", "sim"}), frozenset({"no", "nein", "non", "nao"})
+#: Telling words alone: at least this part of the weight of a word that only one intent has, this share of all that was
+#: said, and so much at most for the next intent.
+_TELLING, _SHARE, _RUNNER_UP = 0.9, 0.3, 0.5
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -87,13 +91,30 @@ class Matcher:
             score += 0.05 if intent.after and score else 0.0
             if score >= MEANT and (best is None or score > best[0]):
                 best = (score, intent)
-        return best[1] if best else None
+        return best[1] if best else self._by_telling_words(said, last)
+
+    def _by_telling_words(self, said: list[str], last: str) -> Intent | None:
+        """For wordings that are like no phrase: the intent whose own words were said, if there is just one."""
+        content = {word for word in said if word not in _SMALL}
+        total = sum(self._weight(word) for word in content)
+        evidence = []
+        for intent in self._intents:
+            if not intent.after or last in intent.after:
+                vocabulary = {word for phrase in self._phrases[intent.name] for word in phrase}
+                evidence.append((sum(self._weight(word) for word in content & vocabulary), intent))
+        evidence.sort(key=lambda pair: -pair[0])
+        if not evidence or evidence[0][0] < max(_TELLING * self._unknown, _SHARE * total):
+            return None
+        runner_up = evidence[1][0] if len(evidence) > 1 else 0.0
+        return evidence[0][1] if runner_up <= _RUNNER_UP * evidence[0][0] else None
 
     def _score(self, said: list[str], phrase: list[str]) -> float:
         if not said or not phrase:
             return 0.0
         if said == phrase:
             return 2.0
+        if (_NO & set(said) and _YES & set(phrase)) or (_YES & set(said) and _NO & set(phrase)):
+            return 0.0
         shared_phrase = sum(self._weight(word) * _likeness(word, said) for word in phrase)
         shared_said = sum(self._weight(word) * _likeness(word, phrase) for word in said)
         recall = shared_phrase / sum(self._weight(word) for word in phrase)
