@@ -10,6 +10,7 @@ from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
 from sivo.calls.call import Call
+from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Authenticated, Challenge, Gate
 from sivo.calls.legs import ALLOW, Leg
@@ -31,13 +32,20 @@ class B2bua:
     """Transaction user of the SIP transport (see :class:`sivo.sip.udp.TransactionUser`)."""
 
     def __init__(
-        self, services: Services, gate: Gate, setup: Setup, registering: Registering, exchange: Exchange
+        self,
+        services: Services,
+        gate: Gate,
+        setup: Setup,
+        registering: Registering,
+        exchange: Exchange,
+        effects: Effects,
     ) -> None:
         self._s = services
         self._gate = gate
         self._setup = setup
         self._registering = registering
         self._exchange = exchange
+        self._effects = effects
 
     # --- TransactionUser ---
 
@@ -185,5 +193,6 @@ class B2bua:
             self._s.sip.respond(txn, txn.response(481))
             return
         stream = leg.renegotiate(txn)
+        self._effects.note_dialog(call, leg, stream)
         if stream is not None and call.media is not None:
             call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream, leg.peer)

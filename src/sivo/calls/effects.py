@@ -18,11 +18,13 @@ from sivo.calls.call import Call
 from sivo.calls.callee_fork import Branch, CalleeFork
 from sivo.calls.capture import decide
 from sivo.calls.ending import Ending
+from sivo.calls.legs import Leg
 from sivo.calls.media_session import CALLEE, CALLER, JOURNAL_PURPOSE, MediaSession
 from sivo.calls.services import Services
 from sivo.calls.state import Phase
 from sivo.calls.store import LegRow
 from sivo.media.journal import SUFFIX
+from sivo.sip.offer_answer import CODECS, AudioStream
 
 KEY_BYTES = 32
 log = logs.get("calls")
@@ -124,8 +126,7 @@ class Effects:
     def _answer(self, call: Call) -> None:
         stream = call.caller.answer(call.caller.port)
         if call.caller_leg_id is not None:
-            codec = {0: "PCMU", 8: "PCMA"}.get(stream.payload_type) if stream else None
-            call.writer.leg_state(call.caller_leg_id, "answered", codec=codec, answered_at=self._s.clock.now())
+            self.note_dialog(call, call.caller, stream)
         if stream is not None and call.media is not None:
             call.media.set_remote(CALLER, stream, call.caller.peer)
 
@@ -185,12 +186,7 @@ class Effects:
         winner = call.callee.winner if call.callee else None
         if winner is None or winner.stream is None or call.media is None:
             return
-        call.writer.leg_state(
-            winner.id,
-            "answered",
-            codec={0: "PCMU", 8: "PCMA"}.get(winner.stream.payload_type),
-            answered_at=self._s.clock.now(),
-        )
+        self.note_dialog(call, winner, winner.stream)
         call.media.set_remote(CALLEE, winner.stream, winner.peer)
         call.media.bridge()
 
@@ -238,6 +234,19 @@ class Effects:
         )
         call.writer.leg(row)
         self._learn(call, branch)
+
+    def note_dialog(self, call: Call, leg: Leg, stream: AudioStream | None) -> None:
+        """Write down what was agreed with a phone, and the dialog that it was agreed in."""
+        leg_id = leg.id if isinstance(leg, Branch) else call.caller_leg_id
+        if leg_id is None or leg.dialog is None:
+            return
+        call.writer.leg_state(
+            leg_id,
+            "answered",
+            codec=CODECS[stream.payload_type].partition("/")[0] if stream else None,
+            answered_at=self._s.clock.now(),
+            dialog=leg.dialog.dump(),
+        )
 
     def note_caller(self, call: Call) -> None:
         """Write down the caller's leg, with the first decisions."""

@@ -20,6 +20,7 @@ from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Gate
 from sivo.calls.ladder_keeper import LadderKeeper
 from sivo.calls.media_link import MediaPool
+from sivo.calls.orphans import hang_up_orphans
 from sivo.calls.records import Recorder
 from sivo.calls.recovery import Recovery
 from sivo.calls.registering import Registering
@@ -78,22 +79,24 @@ class CallNode:
         services = self.services
         secret = await self._vault.platform_item("sip-nonce", lambda: os.urandom(32))
         gate = Gate(services.directory, DigestServer(secret))
-        user = B2bua(services, gate, self._setup, self._registering, self.exchange)
+        user = B2bua(services, gate, self._setup, self._registering, self.exchange, self._effects)
         advertised = self._settings.advertised_host
         services.sip = SipUdp(user, services.clock, tap=self._ladder.tap, advertised_host=advertised)
         await services.directory.start(self._database)
         services.directory.watch(self._policies_changed)
         services.registrar.load(await bindings.load(self._database, services.clock.now()))
+        assert self.switchboard.recovery is not None
+        remains = await self.switchboard.recovery.look()
         services.recorder.start()
         services.media.start()
+        await services.sip.start(self._settings.sip_host, self._settings.sip_port)
+        log.info("sip serves", host=self._settings.sip_host, port=services.sip.local.port)
+        hang_up_orphans(services, self._ladder, remains)
         if not await services.media.wait_ready(MEDIA_WAIT):
             log.warning("no media process yet; calls get 503 until there is one")
         await self.switchboard.orphans_closed(BYE_WAIT)
-        assert self.switchboard.recovery is not None
-        await self.switchboard.recovery.at_start()
+        await self.switchboard.recovery.finish(remains)
         self._expiry = asyncio.create_task(self._expire(), name="registrar-expiry")
-        await services.sip.start(self._settings.sip_host, self._settings.sip_port)
-        log.info("sip serves", host=self._settings.sip_host, port=services.sip.local.port)
 
     async def stop(self) -> None:
         """BYE to every call, everything written, then silence. Bounded."""

@@ -44,6 +44,15 @@ class Found:
     last_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """Open calls, journals, and the dialogs in which a phone still waits (by call)."""
+
+    calls: list[asyncpg.Record]
+    journals: list[Path]
+    dialogs: list[tuple[UUID, dict[str, Any]]]
+
+
 class Recovery:
     """Reads journals and finishes calls."""
 
@@ -75,15 +84,23 @@ class Recovery:
         facts_ = [*journal.facts, *(_missing_end(journal) if talked else ())]
         return Found(facts_, recorded=journal.frame_count > 0, last_ms=journal.last_ms)
 
-    async def at_start(self) -> int:
-        """Finish every call that an earlier process of this node left open; gives their number."""
+    async def look(self) -> Remains:
+        """What an earlier process of this node left open; to be asked before the first call of this one."""
         async with self._database.platform("calls recovery") as conn:
             rows = await conn.fetch("select * from call where not finished order by id")
-        for row in rows:
+            legs = await conn.fetch(
+                """select leg.call_id, leg.dialog from leg join call on call.id = leg.call_id
+                    where call.state <> 'ended' and leg.dialog is not null order by leg.id"""
+            )
+        return Remains(rows, sorted(self._dir.glob(f"*{SUFFIX}")), [(leg["call_id"], leg["dialog"]) for leg in legs])
+
+    async def finish(self, remains: Remains) -> None:
+        """Bring home what was found."""
+        for row in remains.calls:
             await self._finish(row)
-        for path in sorted(self._dir.glob(f"*{SUFFIX}")):
-            await self._adopt(path, {str(row["id"]) for row in rows})
-        return len(rows)
+        known = {str(row["id"]) for row in remains.calls}
+        for path in remains.journals:
+            await self._adopt(path, known)
 
     async def _finish(self, row: asyncpg.Record) -> None:
         tenant_id, call_id = row["tenant_id"], row["id"]

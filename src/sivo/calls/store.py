@@ -185,17 +185,21 @@ async def mark_leg(
     answered_at: datetime | None = None,
     ended_at: datetime | None = None,
     stats: dict[str, Any] | None = None,
+    dialog: dict[str, Any] | None = None,
 ) -> None:
     """What became of a phone: ``answered``, ``ended`` or the status with which it declined."""
     await conn.execute(
         """update leg set outcome = $2, codec = coalesce($3, codec), answered_at = coalesce(answered_at, $4),
-                  ended_at = coalesce(ended_at, $5), stats = stats || $6::jsonb where id = $1""",
+                  ended_at = coalesce(ended_at, $5), stats = stats || $6::jsonb,
+                  dialog = case when $2 = 'ended' then null else coalesce($7, dialog) end
+            where id = $1""",
         leg_id,
         outcome,
         codec,
         answered_at,
         ended_at,
         stats or {},
+        dialog,
     )
 
 

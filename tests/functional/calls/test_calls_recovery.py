@@ -76,6 +76,7 @@ async def test_facts_that_nobody_committed_come_from_the_journal(house: House) -
     second = CallNode(house.settings, house.database, house.vault)
     await second.start()
     try:
+        assert 'text="node_failure"' in (await phone.wait("BYE")).headers["reason"]
         call = await house.until("select * from call where finished")
         assert (call["state"], call["hangup_cause"]) == ("ended", "node_failure")
         assert len(await house.fetch("select 1 from turn")) == 1
@@ -86,6 +87,39 @@ async def test_facts_that_nobody_committed_come_from_the_journal(house: House) -
     finally:
         await second.stop()
     await rtp.close()
+
+
+async def test_the_call_role_is_killed_and_says_bye_when_it_is_back(house: House) -> None:
+    """Its media process lives on: the orphaned session is closed, and both phones of a bridged call get their BYE."""
+    other = await house.phone("101")
+    other.auto_answer, other.rtp_port = 200, 4002
+    await other.register()
+    phone = await house.phone("100")
+    assert (await phone.invite("101", 4000)).status == 200
+    await other.wait("ACK")
+    services = house.node.services
+    assert await services.recorder.drain(5)
+    await services.recorder.stop()
+    await services.sip.close()
+    await services.media.stop()
+
+    second = CallNode(house.settings, house.database, house.vault)
+    started = time.monotonic()
+    await second.start()
+    try:
+        for one in (phone, other):
+            assert 'text="node_failure"' in (await one.wait("BYE")).headers["reason"]
+        assert time.monotonic() - started < 3 * 5.0
+        call = await house.until("select * from call where finished")
+        assert (call["state"], call["hangup_cause"]) == ("ended", "node_failure")
+        await house.settled(lambda: second.services.media.links[0].hello is not None)
+        ladder = await house.fetch("select summary from sip_message where direction = 'out' and summary like 'BYE%'")
+        assert len(ladder) == 2
+        again = await house.phone("100")
+        assert (await again.invite(DID, 4000)).status == 200
+        assert (await again.bye()).status == 200
+    finally:
+        await second.stop()
 
 
 async def test_stopping_the_node_hangs_up_and_writes_everything(house: House) -> None:

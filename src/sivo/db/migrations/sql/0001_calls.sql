@@ -47,7 +47,9 @@ create table leg (
     created_at  timestamptz not null,
     answered_at timestamptz,
     ended_at    timestamptz,
-    stats       jsonb       not null default '{}'
+    stats       jsonb       not null default '{}',
+    -- The confirmed dialog (tags, CSeq, route set, target), so that a killed process can still say BYE when it is back.
+    dialog      jsonb
 );
 create index leg_call on leg (call_id);
 select sivo_tenant_table('leg');
