@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,22 +32,41 @@ class Claimed:
 
 
 async def claim(
-    connection: Connection, now: datetime, *, node: str, limit: int, lease: timedelta, busy: Iterable[UUID] = ()
+    connection: Connection,
+    now: datetime,
+    *,
+    node: str,
+    limit: int,
+    per_endpoint: int,
+    lease: timedelta,
+    busy: Mapping[UUID, int] | None = None,
 ) -> list[Claimed]:
-    """Take up to ``limit`` due deliveries, earliest first, except those of ``busy`` endpoints (scope ``platform``).
+    """Take up to ``limit`` due deliveries, earliest first (scope ``platform``).
 
-    A claim of a worker that died runs out after ``lease``; the delivery is then taken again, with the same event id.
+    No endpoint gets more than ``per_endpoint`` at once, counting what is under way (``busy``). A claim of a worker that
+    died runs out after ``lease``; the delivery is then taken again, with the same event id.
     """
+    under_way = busy or {}
     rows = await connection.fetch(
-        "update webhook_delivery set started = started + 1, claimed_until = $3, claimed_by = $5 where id in ("
-        " select id from webhook_delivery where state = 'pending' and due_at <= $1"
-        " and (claimed_until is null or claimed_until <= $1) and not endpoint_id = any($4)"
-        " order by due_at, id limit $2 for update skip locked)"
+        "with free as ("
+        "  select endpoint_id, min(due_at) as first, $4::int - coalesce(max(b.n), 0) as places"
+        "  from webhook_delivery left join unnest($5::uuid[], $6::int[]) as b (id, n) on b.id = endpoint_id"
+        "  where state = 'pending' and due_at <= $1 and (claimed_until is null or claimed_until <= $1)"
+        "  group by endpoint_id),"
+        " due as (select d.id from free cross join lateral ("
+        "  select id from webhook_delivery w where w.endpoint_id = free.endpoint_id and w.state = 'pending'"
+        "  and w.due_at <= $1 and (w.claimed_until is null or w.claimed_until <= $1)"
+        "  order by w.due_at, w.id limit greatest(free.places, 0) for update skip locked) d"
+        "  order by free.first limit $2)"
+        " update webhook_delivery set started = started + 1, claimed_until = $3, claimed_by = $7"
+        " where id in (select id from due)"
         " returning id, tenant_id, endpoint_id, event_id, type, body, retry_max, attempts, started",
         now,
         limit,
         now + lease,
-        list(busy),
+        per_endpoint,
+        list(under_way.keys()),
+        list(under_way.values()),
         node,
     )
     return [Claimed(**dict(row)) for row in rows]

@@ -115,9 +115,16 @@ class Sender:
         if free <= 0:
             return 0
         load = Counter(self._running.values())
-        busy = [endpoint for endpoint, count in load.items() if count >= MAX_PER_ENDPOINT]
         async with self._database.platform("webhooks: claim") as connection:
-            jobs = await deliveries.claim(connection, now, node=self._node, limit=free, lease=LEASE, busy=busy)
+            jobs = await deliveries.claim(
+                connection,
+                now,
+                node=self._node,
+                limit=free,
+                per_endpoint=MAX_PER_ENDPOINT,
+                lease=LEASE,
+                busy=load,
+            )
         for job in jobs:
             task = asyncio.create_task(self._handle(job, now), name=f"webhook-{job.id}")
             self._running[task] = job.endpoint_id

@@ -27,7 +27,7 @@ create table webhook_delivery (
     finished_at     timestamptz,
     unique (endpoint_id, event_id)
 );
-create index webhook_delivery_due on webhook_delivery (due_at) where state = 'pending';
+create index webhook_delivery_due on webhook_delivery (endpoint_id, due_at, id) where state = 'pending';
 create index webhook_delivery_listing on webhook_delivery (tenant_id, id desc);
 create index webhook_delivery_call on webhook_delivery (call_id) where call_id is not null;
 create index webhook_delivery_finished on webhook_delivery (finished_at) where finished_at is not null;
