@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sivo.calls.callee_fork import CalleeFork
@@ -113,6 +113,10 @@ class Call:
                     self.perform(self, action)
         finally:
             self._busy = False
+
+    def config_reads(self) -> list[dict[str, Any]]:
+        """The configuration values that were read, with the level of each."""
+        return [{"key": key, "value": value, "level": level} for key, value, level in self.config.reads()]
 
     def leg_of(self, dialog_id: object) -> Leg | None:
         """The leg whose dialog this is."""

@@ -199,6 +199,7 @@ class Effects:
             call.agent, call.config, keys, self._s.settings, heard_in=call.capture.transcription
         )
         call.media.start_conversation(answering_agent.goodbye(spec) if farewell else spec)
+        call.writer.config_read(call.config_reads())
 
     # --- callee ---
 

@@ -47,9 +47,7 @@ class Ending:
                 detail=detail,
                 mos=_mos(stats),
                 stats={"media": stats} if stats else {},
-                config_reads=[
-                    {"key": key, "value": value, "level": level} for key, value, level in call.config.reads()
-                ],
+                config_reads=call.config_reads(),
             )
         )
         if call.media is not None and closed is None:

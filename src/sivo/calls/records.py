@@ -17,7 +17,7 @@ import asyncpg
 
 from sivo.base import logs
 from sivo.base.errors import SivoError
-from sivo.db.scopes import Connection, Database, savepoint
+from sivo.db.scopes import Connection, Database
 
 BATCH = 64
 SHARDS = 2
@@ -105,6 +105,7 @@ class Recorder:
                 self._busy -= len(batch)
 
     async def _write(self, batch: list[Write]) -> None:
+        """Write a batch, waiting for the database as long as that takes."""
         failures = 0
         while True:
             try:
@@ -112,9 +113,8 @@ class Recorder:
                 break
             except Exception as error:
                 if not _is_transient(error):
-                    log.error("record batch failed", error=type(error).__name__, size=len(batch), exc_info=True)
-                    self.failed += len(batch)
-                    return
+                    committed = await self._one_by_one(batch)
+                    break
                 if failures == 0:
                     log.warning("records wait for the database", error=type(error).__name__, backlog=self.backlog)
                 await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
@@ -124,21 +124,21 @@ class Recorder:
                 write.after()
 
     async def _commit(self, batch: list[Write]) -> list[Write]:
-        """One transaction; a write that fails by itself is taken back alone and does not count as committed."""
-        committed: list[Write] = []
+        """All of it in one transaction."""
         async with self._database.tenant(batch[0].tenant_id) as connection:
             for write in batch:
-                try:
-                    async with savepoint(connection):
-                        await write.apply(connection)
-                except Exception as error:
-                    if _is_transient(error):
-                        raise
-                    self.failed += 1
-                    log.error("record refused", call=str(write.call_id), error=type(error).__name__, exc_info=True)
-                    continue
-                committed.append(write)
-        return committed
+                await write.apply(connection)
+        return batch
+
+    async def _one_by_one(self, batch: list[Write]) -> list[Write]:
+        """Something in the batch is refused for good: each write by itself, so that only that one is left out."""
+        if len(batch) > 1:
+            for write in batch:
+                await self._write([write])
+            return []
+        self.failed += 1
+        log.error("record refused", tenant=str(batch[0].tenant_id), call=str(batch[0].call_id), exc_info=True)
+        return []
 
 
 def _take(queue: deque[Write]) -> list[Write]:

@@ -149,6 +149,11 @@ async def mark_ended(conn: Connection, call_id: UUID, end: EndRow) -> bool:
     return bool(status.endswith(" 1"))
 
 
+async def mark_reads(conn: Connection, call_id: UUID, reads: list[dict[str, Any]]) -> None:
+    """The configuration values that were read so far; the end of the call writes the last word."""
+    await conn.execute("update call set config_reads = $2 where id = $1 and state <> 'ended'", call_id, reads)
+
+
 async def claim_finish(conn: Connection, call_id: UUID) -> bool:
     """Say that the last fact of the call is committed; True for the one who says it first."""
     status = await conn.execute("update call set finished = true where id = $1 and not finished", call_id)

@@ -65,6 +65,10 @@ class CallWriter:
 
         self._put(apply)
 
+    def config_read(self, reads: list[dict[str, Any]]) -> None:
+        """Which configuration values were read so far."""
+        self._put(lambda conn: store.mark_reads(conn, self.row.id, reads))
+
     def ended(self, end: EndRow) -> None:
         """The end with the whole CDR; ``call.ended``."""
         row, answered_at = self.row, self.answered_at
