@@ -20,6 +20,7 @@ ON_THE_WIRE = {
     "ai.tts_model": (TTS, "model"),
     "ai.tts_voice_id": (TTS, "voice"),
     "transcription.language": (STT, "language"),
+    "ai.llm_base_url": (LLM, "base_url"),
 }
 OLD = {
     "ai.stt_model": "hears-1",
@@ -56,21 +57,21 @@ async def _turn(caller: Caller, hertz: int) -> None:
 
 
 async def test_what_is_set_is_what_the_provider_sees_and_a_running_call_keeps_it(node: Node, double: Double) -> None:
-    desk = await open_desk(node, double, keys=OLD | {"ai.max_turns": 3})
+    old, new = OLD | {"ai.llm_base_url": double.url}, NEW | {"ai.llm_base_url": double.other_url}
+    desk = await open_desk(node, double, keys=old | {"ai.max_turns": 3})
     shown = (await desk.api("GET", "/api/config/schema"))["keys"]
     defaults = {key["key"]: key["default"] for key in shown if key["key"] in ON_THE_WIRE}
-    assert all(defaults[key] not in (OLD[key], NEW[key]) for key in ON_THE_WIRE), "a default would prove nothing"
+    assert all(defaults[key] not in (old[key], new[key]) for key in ON_THE_WIRE), "a default would prove nothing"
     _script(desk)
     async with desk.call() as first:
         await first.silence_after(PITCH[GREETING])
         await _turn(first, 1300)
-        assert on_the_wire(desk.account) == {key: {value} for key, value in OLD.items()}
-        await desk.api("PATCH", "/api/config", NEW | {"ai.max_turns": 1})
-        await asyncio.sleep(1.0)
+        assert on_the_wire(desk.account) == {key: {value} for key, value in old.items()}
+        await desk.change(new | {"ai.max_turns": 1})
         desk.account.ledger.clear()
         await _turn(first, 1500)
         seen = on_the_wire(desk.account)
-        assert seen == {key: {value} for key, value in OLD.items()}, "the running call took new values"
+        assert seen == {key: {value} for key, value in old.items()}, "the running call took new values"
         assert first.bye is None, "the running call took the new ai.max_turns"
     before = await desk.trace(first.number)
     desk.account.ledger.clear()
@@ -79,10 +80,10 @@ async def test_what_is_set_is_what_the_provider_sees_and_a_running_call_keeps_it
         await second.silence_after(PITCH[GREETING])
         await _turn(second, 1700)
         bye = await second.hung_up()
-    assert on_the_wire(desk.account) == {key: {value} for key, value in NEW.items()}
+    assert on_the_wire(desk.account) == {key: {value} for key, value in new.items()}
     assert 'text="max_turns"' in bye.headers["reason"]
     after = await desk.trace(second.number)
-    for trace, values in ((before, OLD), (after, NEW)):
+    for trace, values in ((before, old), (after, new)):
         reads = {read["key"]: (read["value"], read["level"]) for read in trace["configuration"]}
         assert {key: reads[key] for key in ON_THE_WIRE} == {key: (value, "tenant") for key, value in values.items()}
     transcript = await desk.api("GET", f"/api/calls/{after['call']['id']}/transcript")
@@ -121,3 +122,20 @@ async def test_the_voice_follows_the_spoken_language_until_one_is_chosen(node: N
     agent = await open_desk(node, double, keys={"ai.tts_voice_id": "carmen"}, agent={"voice": "the-agents-own"})
     accounts = await asyncio.gather(_first_turn(plain), _first_turn(agent))
     assert [account.values(TTS, "voice") for account in accounts] == [{"alloy"}, {"the-agents-own"}]
+
+
+async def test_local_is_served_on_this_machine_and_nothing_of_it_leaves(node: Node, double: Double) -> None:
+    local = {"ai.stt_provider": "local", "ai.tts_provider": "local", "transcription.language": "en"}
+    intent = {"name": "confirm", "phrases": ["yes", "yes please"], "reply": "Very well."}
+    desk = await open_desk(node, double, keys=local, agent={"intents": [intent], "language": "en"})
+    desk.account.replies = ["Very well."]
+    async with desk.call() as caller:
+        await caller.until(lambda: caller.heard(), "the greeting")
+        await asyncio.sleep(2.5)
+        await caller.say(clip("en_yes_rms"))
+        await caller.until(lambda: desk.account.asked(LLM), "a question to the model")
+        await asyncio.sleep(1.0)
+    (asked,) = desk.account.asked(LLM)
+    assert asked.fields["messages"][-1] == {"role": "user", "content": "yes"}
+    assert desk.account.asked(STT) == desk.account.asked(TTS) == []
+    assert desk.account.offences == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -69,17 +70,22 @@ async def test_a_conversation_ends_at_max_duration(node: Node, double: Double) -
 
 async def _after_the_agent(desk: Desk, pcm16: bytes, transcript: str) -> list[dict[str, Any]]:
     """The turns of a call on which ``pcm16`` is played 100 ms after the agent's greeting."""
-    desk.account.heard = [transcript]
     desk.account.replies = ["As you wish."]
     desk.account.sounds["As you wish."] = Sound(1300)
-    async with desk.call() as caller:
-        await caller.silence_after(PITCH[GREETING], quiet_ms=100)
-        await caller.say(pcm16)
-        # Until it was asked for and decided: an answer would have begun by now.
-        await caller.until(lambda: desk.account.asked(STT), "a transcription")
-        await asyncio.sleep(2.5)
-        number = caller.number
-    return list((await desk.trace(number))["turns"])
+    for _ in range(4):
+        desk.account.ledger.clear()
+        desk.account.heard = [transcript]
+        async with desk.call() as caller:
+            last_frame = await caller.silence_after(PITCH[GREETING], quiet_ms=100)
+            late = time.monotonic() - last_frame > 0.25
+            if not late:
+                await caller.say(pcm16)
+                # Until it was asked for and decided: an answer would have begun by now.
+                await caller.until(lambda: desk.account.asked(STT), "a transcription")
+                await asyncio.sleep(2.5)
+        if not late:
+            return list((await desk.trace(caller.number))["turns"])
+    raise AssertionError("this machine is too busy for a phone to speak 100 ms after it heard something")
 
 
 async def test_a_sound_right_after_the_agent_counts_only_without_cooldown(node: Node, double: Double) -> None:
@@ -122,7 +128,7 @@ async def _counts_and_pauses(desk: Desk, pcm16: bytes) -> tuple[int, int, list[d
 
 
 async def test_speech_min_decides_what_counts_and_what_pauses_the_agent(node: Node, double: Double) -> None:
-    low = await open_desk(node, double, keys={"ai.speech_min_ms": 200})
+    low = await open_desk(node, double, keys={"ai.speech_min_ms": 250})
     high = await open_desk(node, double, keys={"ai.speech_min_ms": 1500})
     # 250 ms would not count by the shipped default of 400 ms, and 600 ms would.
     short, long = await asyncio.gather(_counts_and_pauses(low, sound(250)), _counts_and_pauses(high, sound(600)))

@@ -58,10 +58,10 @@ class Desk:
         """A request to the public API for this tenant."""
         return await self.node.client.call(method, path, body, self.tenant_id)
 
-    async def set(self, **values: Any) -> None:
-        """Change keys (``ai__max_turns=2``), and wait until calls that start now see it."""
-        await self.api("PATCH", "/api/config", {name.replace("__", "."): value for name, value in values.items()})
-        await asyncio.sleep(1.0)
+    async def change(self, keys: dict[str, Any]) -> None:
+        """Set keys, and wait until calls that start now see them."""
+        await self.api("PATCH", "/api/config", keys)
+        await asyncio.sleep(1.5)
 
     async def trace(self, caller: str) -> dict[str, Any]:
         """The trace of the call from ``caller`` once it has ended."""

@@ -51,7 +51,8 @@ class Sound:
 
 @dataclass
 class Asked:
-    """One request as it came in. ``fields`` are its parameters, ``size`` the bytes of audio or JSON it brought."""
+    """One request as it came in. ``fields`` are its parameters, and ``base_url`` where it was sent; ``size`` the bytes
+    of audio or JSON that it brought."""
 
     stage: str
     fields: dict[str, Any]
@@ -105,6 +106,8 @@ class Double:
     def __init__(self, port: int, closed_port: int, accounts: dict[str, Account] | None = None) -> None:
         self.port, self.closed_port = port, closed_port
         self.url = f"http://127.0.0.1:{port}/v1"
+        #: The same server under another base URL.
+        self.other_url = f"http://127.0.0.1:{port}/other/v1"
         self.closed_url = f"http://127.0.0.1:{closed_port}/v1"
         self.accounts: dict[str, Account] = {} if accounts is None else accounts
         self._runner: web.AppRunner | None = None
@@ -132,10 +135,11 @@ class Double:
     def application(self) -> web.Application:
         """The three endpoints; a client may also knock at the base URL to open its connection."""
         application = web.Application(client_max_size=32 * 1024 * 1024)
-        application.router.add_route("HEAD", "/v1", _knock)
-        application.router.add_post("/v1/audio/transcriptions", self._endpoint(STT, _read_audio, _transcribe))
-        application.router.add_post("/v1/chat/completions", self._endpoint(LLM, _read_chat, _chat))
-        application.router.add_post("/v1/audio/speech", self._endpoint(TTS, _read_speech, _speak))
+        for base in ("/v1", "/other/v1"):
+            application.router.add_route("HEAD", base, _knock)
+            application.router.add_post(f"{base}/audio/transcriptions", self._endpoint(STT, _read_audio, _transcribe))
+            application.router.add_post(f"{base}/chat/completions", self._endpoint(LLM, _read_chat, _chat))
+            application.router.add_post(f"{base}/audio/speech", self._endpoint(TTS, _read_speech, _speak))
         return application
 
     def _endpoint(self, stage: str, read: _Read, answer: _Answer) -> Callable[[web.Request], Awaitable[Any]]:
@@ -149,6 +153,7 @@ class Double:
             except _OffenceError as offence:
                 account.offences.append(f"{stage}: {offence}")
                 return _error(400, "invalid_request_error", str(offence))
+            fields["base_url"] = self.other_url if request.path.startswith("/other/") else self.url
             asked = Asked(stage, fields, size, time.monotonic())
             account.ledger.append(asked)
             how, when = account.faults.get(stage, ("", lambda asked: False))
