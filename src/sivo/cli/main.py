@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from sivo.base.errors import SivoError
-from sivo.cli import admin, backup, call, config, ledger, resource, secret, tenant, webhook
+from sivo.cli import admin, backup, call, config, ledger, resource, secret, simulate, tenant, webhook
 from sivo.cli.client import CliError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(webhook.group, name="webhook")
 
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("simulate")(simulate.simulate)
 
 
 @app.command("run")
