@@ -138,3 +138,18 @@ async def test_a_fingerprint_tells_in_the_ledger_that_a_secret_changed(plane: Pl
     assert change.before["body"] == change.after["body"]
     same = await plane.apply(tenant, Update("extension", extension, {"sip_password": "second one"}))
     assert not same.changed
+
+
+async def test_an_engine_of_the_tenants_own_names_the_host_of_its_secret(plane: Plane) -> None:
+    tenant = await plane.tenant()
+    secret = await plane.create(tenant, "secret", name="stt_api_key", value="a-key", base_url="https://asr.example/v1")
+    kept = await plane.vault.get_secret(tenant, "stt_api_key")
+    assert kept is not None and (kept.value, kept.host) == ("a-key", "asr.example")
+    await plane.apply(tenant, Update("secret", secret, {"base_url": "https://asr.example:8443/other/v1"}))
+    for moved in ({"base_url": "https://two.example/v1"}, {"base_url": "https://two.example/v1", "host": None}):
+        with pytest.raises(SivoError) as caught:
+            await plane.apply(tenant, Update("secret", secret, moved))
+        assert caught.value.code == "VALIDATION_FAILED"
+    await plane.apply(tenant, Update("secret", secret, {**moved, "value": "its key"}))
+    kept = await plane.vault.get_secret(tenant, "stt_api_key")
+    assert kept is not None and (kept.value, kept.host) == ("its key", "two.example")

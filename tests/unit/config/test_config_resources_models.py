@@ -26,6 +26,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("transcription_policy", {"name": "one", "scope": "did", "scope_id": ID}),
     ("webhook_endpoint", {"url": "https://example.com/hook", "events": ["call.ended"]}),
     ("secret", {"name": "llm_api_key", "host": "api.groq.com"}),
+    ("secret", {"name": "stt_api_key", "base_url": "https://asr.example.com:8443/v1"}),
 ]
 
 BAD: list[tuple[str, dict[str, Any]]] = [
@@ -54,6 +55,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("webhook_endpoint", {"url": "https://example.com", "events": []}),
     ("webhook_endpoint", {"url": "https://example.com", "events": ["call.end"]}),
     ("secret", {"name": "has/slash"}),
+    ("secret", {"name": "stt_api_key", "base_url": "asr.example.com"}),
+    ("secret", {"name": "stt_api_key", "base_url": "https://one.example.com/v1", "host": "two.example.com"}),
 ]
 
 
