@@ -146,3 +146,21 @@ async def test_a_failed_transfer_ends_with_a_goodbye(house: House) -> None:
     assert [row["body"]["reason"] for row in ends] == ["transfer", "silence"]
     await rtp.close()
     await other_rtp.close()
+
+
+async def test_all_phones_of_an_extension_ring_and_the_first_to_answer_wins(house: House) -> None:
+    slow, slow_rtp = await callee(house, 180)
+    quick, quick_rtp = await callee(house, 200)
+    assert len(await house.fetch("select 1 from registration")) <= 2
+    phone = await house.phone("100")
+    assert (await phone.invite("101", 4000)).status == 200
+    await slow.wait("INVITE")
+    await slow.wait("CANCEL")
+    await quick.wait("ACK")
+    assert (await phone.bye()).status == 200
+    await quick.wait("BYE")
+    await house.until("select 1 from call where finished")
+    legs = await house.fetch("select outcome from leg where kind = 'callee' order by outcome")
+    assert [leg["outcome"] for leg in legs] == ["487", "ended"]
+    await slow_rtp.close()
+    await quick_rtp.close()
