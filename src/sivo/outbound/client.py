@@ -1,4 +1,4 @@
-"""The one HTTP client for every URL that a tenant can set.
+"""The one HTTP and WebSocket client for every URL that a tenant can set.
 
 Each final address is judged twice: all answers of a name when it is resolved (one bad answer refuses all), and the one
 address that is used when its socket is made, so that no rebinding, literal or odd notation gets past. No redirects, no
@@ -25,6 +25,7 @@ from yarl import URL
 from sivo.base.errors import SivoError, register
 from sivo.base.settings import Settings
 from sivo.outbound.guard import ExactGuard, Guard, GuardRefused, parse_allow
+from sivo.outbound.websocket import Socket
 
 OUTBOUND_FAILED = register("OUTBOUND_FAILED", 502)
 OUTBOUND_TIMEOUT = register("OUTBOUND_TIMEOUT", 504)
@@ -46,6 +47,16 @@ class Limits:
 
 class _Checks(Protocol):
     def check(self, host: str, port: int) -> None: ...
+
+
+class HandshakeRefused(SivoError):  # noqa: N818 - named after what the server did
+    """The server answered a WebSocket handshake with something else (code ``OUTBOUND_FAILED``); ``headers`` of that
+    answer are there because some providers put the reason into one."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], where: str) -> None:
+        super().__init__(OUTBOUND_FAILED, f"the server refused the WebSocket (HTTP {status})", where=where)
+        self.http_status = status
+        self.headers = headers
 
 
 class _BlockedError(OSError):
@@ -233,6 +244,31 @@ class GuardedClient:
             # A finished answer has given its connection back already; an unfinished one must not be kept.
             response.close()
 
+    async def websocket(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Iterable[tuple[str, str]] = (),
+        limits: Limits | None = None,
+        internal: bool = False,
+    ) -> Socket:
+        """Open a WebSocket to an http(s) or ws(s) URL. ``limits.connect`` bounds everything up to the open socket,
+        ``limits.max_bytes`` one message. Raises as :meth:`request`, and :class:`HandshakeRefused`."""
+        bounds = limits or Limits()
+        target = _checked_url(_as_http(url)).update_query(list(params))
+        session = self._session(target, internal)
+        timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
+        with _explaining(target):
+            try:
+                async with asyncio.timeout(bounds.connect):
+                    inner = await session.ws_connect(
+                        target, headers=headers, timeout=timeout, max_msg_size=bounds.max_bytes
+                    )
+            except aiohttp.WSServerHandshakeError as error:
+                raise HandshakeRefused(error.status, dict(error.headers or {}), _origin(target)) from error
+        return Socket(inner)
+
     async def warm(self, url: str, *, internal: bool = False, limits: Limits | None = None) -> None:
         """Resolve, connect and shake hands with the host of ``url`` so that the first real request does not have to.
 
@@ -273,8 +309,27 @@ class GuardedClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
+                trace_configs=[_no_redirects()],
             )
         return session
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """A WebSocket handshake follows redirects, credential header included, unless somebody objects."""
+
+    async def refuse(*_: Any) -> None:
+        raise _BlockedError(
+            GuardRefused("the server redirects a WebSocket", where="handshake", remedy="configure the final URL")
+        )
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
+
+
+def _as_http(url: str) -> str:
+    """ws:// and wss:// are http:// and https:// to everything here."""
+    return f"http{url[2:]}" if url.startswith(("ws://", "wss://")) else url
 
 
 def _socket_factory(guard: _Checks) -> Any:
