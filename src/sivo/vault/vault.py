@@ -9,7 +9,7 @@ import asyncio
 import hmac
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -63,9 +63,15 @@ class Vault:
         """Seal for one tenant and one purpose (for example ``secret:<name>``, ``journal:<call id>``)."""
         return envelope.seal(await self._active_key(tenant_id), str(tenant_id), purpose, plaintext)
 
-    async def open(self, tenant_id: UUID, purpose: str, sealed: bytes) -> bytes:
-        """The plaintext. Raises VAULT_SEAL_BROKEN for another tenant, purpose, key, or altered bytes."""
-        key = await self._key(tenant_id, envelope.key_id_of(sealed))
+    async def open(
+        self, tenant_id: UUID, purpose: str, sealed: bytes, *, connection: Connection | None = None
+    ) -> bytes:
+        """The plaintext. Raises VAULT_SEAL_BROKEN for another tenant, purpose, key, or altered bytes.
+
+        Whoever holds a ``connection`` that may read the tenant's keys passes it: waiting for a second one while many
+        do the same would be a deadlock of the pool.
+        """
+        key = await self._key(tenant_id, envelope.key_id_of(sealed), connection)
         return envelope.open_sealed(key, str(tenant_id), purpose, sealed)
 
     async def seal_platform(self, purpose: str, plaintext: bytes) -> bytes:
@@ -134,7 +140,7 @@ class Vault:
             )
         if row is None:
             return None
-        value = await self.open(tenant_id, f"secret:{name}", row["sealed"])
+        value = await self.open(tenant_id, f"secret:{name}", row["sealed"], connection=connection)
         return Secret(value.decode(), row["host"])
 
     async def delete_secret(self, tenant_id: UUID, name: str, *, connection: Connection | None = None) -> bool:
@@ -209,12 +215,12 @@ class Vault:
         assert row is not None
         return row["key_id"], row["wrapped"]
 
-    async def _key(self, tenant_id: UUID | None, key_id: UUID) -> DataKey:
+    async def _key(self, tenant_id: UUID | None, key_id: UUID, connection: Connection | None = None) -> DataKey:
         if (known := self._keys.get(key_id)) is not None:
             return known
         table = "platform_key" if tenant_id is None else "tenant_key"
-        async with self._key_scope(tenant_id) as connection:
-            wrapped = await connection.fetchval(
+        async with self._key_scope(tenant_id) if connection is None else nullcontext(connection) as reader:
+            wrapped = await reader.fetchval(
                 f"select wrapped from {table} where key_id = $1",  # noqa: S608 - two constants
                 key_id,
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from sivo.base.errors import SivoError
 from sivo.base.node import node_id
 from sivo.base.settings import Settings
 from sivo.config import state
-from sivo.db.scopes import Database
+from sivo.db.scopes import Connection, Database
 from sivo.events import outbox
 from sivo.outbound.client import GuardedClient, Limits
 from sivo.vault.vault import Vault
@@ -34,6 +35,9 @@ MAX_PER_ENDPOINT = 4
 LEASE = timedelta(seconds=40)
 #: An answer's body is not used; more than this is not even read.
 _MAX_ANSWER = 64 * 1024
+
+#: Together well below what is left of a claim after the longest request.
+_WRITE_PAUSES_S = (0.2, 1.0, 3.0)
 
 _log = logs.get("webhooks")
 
@@ -144,22 +148,32 @@ class Sender:
             log.error("delivery_kills_workers")
             return
         try:
-            outcome = await self._send(job)
+            url, secret, timeout_ms = await self._target(job)
         except _EndpointGoneError:
             await self._give_up(job, engine.CANCELLED, "the endpoint was removed or switched off", now)
             return
+        outcome = await self._send(job, url, secret, timeout_ms)
         step = engine.after(Progress(job.attempts, job.retry_max), outcome, now)
-        async with self._database.platform("webhooks: outcome") as connection:
-            await deliveries.finish(connection, job, step, outcome, now)
+        await self._write(lambda connection: deliveries.finish(connection, job, step, outcome, now))
         log.info("delivery_attempt", state=step.state, status=outcome.status, error=outcome.error, ms=outcome.took_ms)
 
     async def _give_up(self, job: Claimed, state_: str, cause: str, now: datetime) -> None:
-        async with self._database.platform("webhooks: outcome") as connection:
-            await deliveries.give_up(connection, job, state_, cause, now)
+        await self._write(lambda connection: deliveries.give_up(connection, job, state_, cause, now))
 
-    async def _send(self, job: Claimed) -> Outcome:
+    async def _write(self, write: Callable[[Connection], Awaitable[object]]) -> None:
+        """Write an outcome down; a database that is away for a moment must not turn it into a duplicate request."""
+        for pause in (*_WRITE_PAUSES_S, None):
+            try:
+                async with self._database.platform("webhooks: outcome") as connection:
+                    await write(connection)
+                    return
+            except SivoError as error:
+                if error.code != "UNAVAILABLE" or pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _send(self, job: Claimed, url: str, secret: str, timeout_ms: int) -> Outcome:
         """One request; every failure becomes an outcome. URL, secret and time-out are those of this moment."""
-        url, secret, timeout_ms = await self._target(job)
         began = asyncio.get_running_loop().time()
 
         def took() -> int:
@@ -187,8 +201,10 @@ class Sender:
             timeout_ms = found.body.get("timeout_ms")
             if timeout_ms is None:
                 timeout_ms = await key_value(connection, self._settings, job.tenant_id, TIMEOUT_KEY)
-            name = WEBHOOK_ENDPOINT.vault_name(job.endpoint_id, found.body, "secret")
-            secret = await self._vault.get_secret(job.tenant_id, name, connection=connection)
+        # Outside the scope: the vault may need a connection of its own, and many holding one while they wait for a
+        # second would be a deadlock of the pool.
+        name = WEBHOOK_ENDPOINT.vault_name(job.endpoint_id, found.body, "secret")
+        secret = await self._vault.get_secret(job.tenant_id, name)
         if secret is None:
             raise _EndpointGoneError
         return found.body["url"], secret.value, timeout_ms

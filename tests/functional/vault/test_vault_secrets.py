@@ -84,6 +84,21 @@ async def test_secret_in_a_callers_transaction_goes_with_it(database: Database, 
     assert await vault.delete_secret(tenant, "a") is False
 
 
+async def test_secrets_are_read_within_a_scope_without_a_second_connection(
+    database: Database, kek: FileKek, app_dsn: str
+) -> None:
+    tenant = uuid7()
+    await Vault(database, kek).put_secret(tenant, "a", "b")
+    single = await Database.open(app_dsn, max_size=1)
+    try:
+        cold = Vault(single, kek)
+        async with single.tenant(tenant) as connection:
+            secret = await cold.get_secret(tenant, "a", connection=connection)
+        assert secret is not None and secret.value == "b"
+    finally:
+        await single.close()
+
+
 async def test_wrong_key_file_is_said(database: Database, kek: FileKek, tmp_path: Path) -> None:
     tenant = uuid7()
     await Vault(database, kek).put_secret(tenant, "a", "b")

@@ -14,9 +14,12 @@ import pytest
 from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
 from sivo.config.change import SetKey
+from sivo.db.scopes import Database
 from sivo.outbound.client import GuardedClient
+from sivo.vault.kek import FileKek
+from sivo.vault.vault import Vault
 from sivo.webhooks import deliveries
-from sivo.webhooks.sender import MAX_PER_ENDPOINT
+from sivo.webhooks.sender import MAX_PER_ENDPOINT, Sender
 from support.webhook_world import SECRET, Receiver, World
 
 
@@ -234,6 +237,24 @@ async def test_slow_endpoint_does_not_hold_up_another(world: World, receiver: Re
         await asyncio.sleep(0.02)
     assert len(receiver.of_type("call.created")) == 1
     assert len(receiver.of_type("call.ended")) == MAX_PER_ENDPOINT
+
+
+async def test_fresh_worker_with_many_endpoints_due_does_not_starve_itself(
+    world: World, receiver: Receiver, app_dsn: str
+) -> None:
+    for number in range(12):
+        await world.endpoint(receiver.url(f"/{number}"), events=["call.ended"])
+    await world.sender.run_once()
+    receiver.requests.clear()
+    event = await world.happen()
+    database = await Database.open(app_dsn, max_size=2)
+    try:
+        cold = Vault(database, FileKek.load(world.settings.kek_file))  # no key is cached: each secret needs a look-up
+        await Sender(world.settings, database, cold, world.client, world.clock, node="fresh").run_once()
+    finally:
+        await database.close()
+    assert len(receiver.of_type("call.ended")) == 12
+    assert {row["state"] for row in await rows(world) if row["event_id"] == event} == {"delivered"}
 
 
 async def test_removed_or_disabled_endpoint_gets_nothing_more(world: World, receiver: Receiver) -> None:
