@@ -14,7 +14,7 @@ from sivo.base.settings import Settings
 
 def backup(path: Annotated[Path, typer.Argument(help="File to write, for example sivo-2026-11-22.tar.")]) -> None:
     """Write a backup; the platform may be running. Keep the key file (SIVO_HOME/kek) somewhere else."""
-    from sivo.db.backup import backup as write  # PostgreSQL tooling that other commands do not need
+    from sivo.node.backup import backup as write  # PostgreSQL tooling that other commands do not need
 
     report = asyncio.run(write(_settings(), path))
     print(f"{report.path}: {report.files} files, {report.size_bytes} bytes, schema {report.schema}")
@@ -26,7 +26,7 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="Throw away what the database holds now.")] = False,
 ) -> None:
     """Bring a backup back into SIVO_HOME; the platform must not be running."""
-    from sivo.db.backup import restore as bring_back
+    from sivo.node.backup import restore as bring_back
 
     report = asyncio.run(bring_back(_settings(), path, replace=replace))
     print(f"restored {report.files} files, schema {report.schema}; start the platform with `sivo run`")

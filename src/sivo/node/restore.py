@@ -19,10 +19,10 @@ from sivo.base import logs
 from sivo.base.errors import SivoError, register
 from sivo.base.settings import Settings
 from sivo.db import binaries, cluster
-from sivo.db.archive import CHECKSUMS, DUMP, FORMAT, MANIFEST, Report, environment, files, folders
 from sivo.db.bootstrap import make_roles
 from sivo.db.embedded import EmbeddedPostgres
 from sivo.db.migrate import current_revision, migrate
+from sivo.node.archive import CHECKSUMS, DUMP, FORMAT, MANIFEST, Report, environment, files, folders
 from sivo.vault.kek import FileKek
 
 RESTORE_REFUSED = register("RESTORE_REFUSED", 409)

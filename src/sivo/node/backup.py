@@ -27,10 +27,10 @@ from sivo.base import logs
 from sivo.base.errors import SivoError, register
 from sivo.base.settings import Settings
 from sivo.db import binaries, cluster
-from sivo.db.archive import CHECKSUMS, DUMP, FORMAT, MANIFEST, Report, environment, files, folders
 from sivo.db.embedded import EmbeddedPostgres
 from sivo.db.migrate import current_revision
-from sivo.db.restore import restore
+from sivo.node.archive import CHECKSUMS, DUMP, FORMAT, MANIFEST, Report, environment, files, folders
+from sivo.node.restore import restore
 from sivo.vault.kek import FileKek
 
 __all__ = ["Report", "backup", "restore"]

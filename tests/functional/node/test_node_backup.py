@@ -15,10 +15,10 @@ import pytest
 from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.base.settings import Settings
-from sivo.db.backup import backup, restore
 from sivo.db.bootstrap import open_server
 from sivo.db.connect import connect
 from sivo.events import outbox
+from sivo.node.backup import backup, restore
 from sivo.vault.kek import FileKek
 from sivo.vault.vault import Vault
 
