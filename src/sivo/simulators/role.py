@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from sivo.base import logs
-from sivo.simulators import control
+from sivo.simulators import control, deepgram_server
 from sivo.simulators.script import World
 
 #: Rooms of the house: each gives the routes of one vendor protocol.
-PROTOCOLS = (control.routes,)
+PROTOCOLS = (control.routes, deepgram_server.routes)
 
 _log = logs.get("simulators")
 
