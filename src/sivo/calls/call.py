@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from sivo.base import logs
 from sivo.calls.callee_fork import CalleeFork
 from sivo.calls.caller_leg import CallerLeg
 from sivo.calls.facts import FactContext
-from sivo.calls.inputs import Input
+from sivo.calls.inputs import Fault, Input
 from sivo.calls.legs import Leg
 from sivo.calls.media_session import MediaSession
 from sivo.calls.state import CallMachine, Phase
@@ -25,6 +26,8 @@ from sivo.transcription.policy import TranscriptionDecision
 if TYPE_CHECKING:
     from sivo.calls.actions import Action
     from sivo.config.snapshot import Reader
+
+log = logs.get("calls")
 
 
 @dataclass(slots=True)
@@ -110,9 +113,19 @@ class Call:
         try:
             while self._inbox:
                 for action in self.machine.handle(self._inbox.popleft()):
-                    self.perform(self, action)
+                    self._carry_out(action)
         finally:
             self._busy = False
+
+    def _carry_out(self, action: Action) -> None:
+        """Do one thing; a fault of ours ends the call instead of leaving it half done."""
+        try:
+            self.perform(self, action)
+        except Exception as error:
+            log.exception(
+                "an action failed", tenant=str(self.tenant.id), call=str(self.id), action=type(action).__name__
+            )
+            self._inbox.append(Fault(f"{type(action).__name__}: {type(error).__name__}"))
 
     def config_reads(self) -> list[dict[str, Any]]:
         """The configuration values that were read, with the level of each."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.calls import causes
@@ -19,12 +20,15 @@ from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
 from sivo.sip.address import NameAddr
 from sivo.sip.dialog import Dialog
 from sivo.sip.digest import DigestClient
+from sivo.sip.errors import SipParseError
 from sivo.sip.message import Request, Response, new_request
 from sivo.sip.offer_answer import AudioStream
 from sivo.sip.peer import Peer
 from sivo.sip.transactions import ClientTransaction
 from sivo.sip.udp import SipUdp
 from sivo.sip.uri import Uri
+
+log = logs.get("calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,12 @@ class CalleeFork:
 
     def _accepted(self, branch: Branch, response: Response) -> None:
         assert branch.txn is not None
-        dialog = Dialog.uac(branch.txn.request, response)
+        try:
+            dialog = Dialog.uac(branch.txn.request, response)
+        except SipParseError as error:
+            log.warning("a 200 that makes no dialog", peer=str(branch.peer), error=str(error))
+            self._refused(branch, 502)
+            return
         if branch.dialog is None:
             branch.dialog = dialog
             self._learn(branch)

@@ -6,7 +6,7 @@ from sivo.calls import causes
 from sivo.calls.causes import Cause
 from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
 from sivo.sip.dialog import Dialog
-from sivo.sip.errors import NotAcceptable
+from sivo.sip.errors import NotAcceptable, SipParseError
 from sivo.sip.message import Request
 from sivo.sip.offer_answer import AudioStream, audio_of
 from sivo.sip.peer import Peer
@@ -24,6 +24,8 @@ class CallerLeg(Leg):
         self.invite = txn.request
         self.acked = False
         self._bye_cause: Cause | None = None
+        if not self.invite.contacts:
+            raise SipParseError("an INVITE needs one", "Contact")
         #: None for an INVITE without SDP: then we offer in the 200.
         self.offer = sdp_of(self.invite.body, self.invite.content_type)
         #: False when there is an offer without audio for us (answer 488).

@@ -38,6 +38,7 @@ _ALL = [
     Cause("silence", "server", 16),
     Cause("provider_failure", "upstream", 41),
     Cause("node_failure", "server", 41),
+    Cause("internal_error", "server", 41),
     Cause("shutdown", "operator", 41),
     Cause("no_ack", "network", 41),
     Cause("rtp_timeout", "network", 41),

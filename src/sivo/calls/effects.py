@@ -43,9 +43,9 @@ class Effects:
         """Do one thing; what takes time goes on by itself and comes back as an input."""
         match action:
             case act.OpenMedia():
-                self._spawn(self._open_media(call))
+                self._spawn(call, self._open_media(call))
             case act.InviteCallee(transfer_to):
-                self._spawn(self._invite(call, transfer_to))
+                self._spawn(call, self._invite(call, transfer_to))
             case act.RingCaller():
                 call.caller.ring()
             case act.AnswerCaller():
@@ -93,7 +93,7 @@ class Effects:
                 call.answered_mono = self._s.clock.monotonic()
                 call.writer.answered()
             case act.NoteEnded(cause, by, detail):
-                self._spawn(self._ending.end(call, cause, by, detail))
+                self._spawn(call, self._ending.end(call, cause, by, detail))
 
     # --- media ---
 
@@ -278,15 +278,17 @@ class Effects:
         if handle is not None:
             handle.cancel()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, call: Call, work: Coroutine[Any, Any, None]) -> None:
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                log.error("an action failed", tenant=str(call.tenant.id), call=str(call.id), exc_info=error)
+                call.post(ev.Fault(type(error).__name__))
+
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("an action of a call failed", exc_info=task.exception())
+        task.add_done_callback(done)
 
     async def settle(self, timeout: float) -> None:
         """Wait for what is still being done, at most ``timeout`` seconds."""

@@ -107,6 +107,13 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Something of ours broke while an action was carried out."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShuttingDown:
     """The operator stops this node."""
 
@@ -129,5 +136,6 @@ Input = (
     | ConversationFinished
     | AudioLost
     | TimerFired
+    | Fault
     | ShuttingDown
 )

@@ -87,6 +87,8 @@ class CallMachine:
                 self._media = False
                 self._conversing = False
                 return self._end(causes.NODE_FAILURE, "platform", "media process died")
+            case ev.Fault(detail):
+                return self._end(causes.CAUSES["internal_error"], "platform", detail, exit_reason="provider_failure")
             case ev.ShuttingDown():
                 return self._end(causes.SHUTDOWN, "platform", exit_reason="shutdown")
             case ev.MediaRefused(code, detail):

@@ -150,6 +150,7 @@ EVENTS: list[ev.Input] = [
     ev.TimerFired("ring"),
     ev.TimerFired("transfer"),
     ev.TimerFired("goodbye"),
+    ev.Fault("X"),
     ev.ShuttingDown(),
 ]
 ONCE = ("AnswerCaller", "RejectCaller", "HangUpCaller", "StartCapture", "NoteAnswered", "NoteEnded")
