@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from support.ai_desk import APOLOGY, CLOSING, FILLER, GREETING, PITCH, Places, clip, open_desk
-from support.provider_double import BROKEN, CUT, GARBAGE, LLM, SLOW, STT, TTS, Double, Sound
+from support.ai_desk import APOLOGY, CLOSING, FILLER, GREETING, PITCH, Caller, Desk, Places, clip, open_desk
+from support.provider_double import BROKEN, CUT, GARBAGE, GONE, LATE, LLM, SLOW, STT, TTS, Double, Sound
 from support.raw_phone import RawPhone
 from support.rtp_phone import RtpPhone
 from support.running_node import Node
@@ -42,6 +42,18 @@ class Failed:
     bye: str
 
 
+async def _listen_to_the_greeting(desk: Desk, caller: Caller) -> None:
+    """Until the agent listens, and has all its fixed phrases made."""
+    await caller.silence_after(PITCH[GREETING], quiet_ms=500)
+    await caller.until(lambda: len(desk.account.asked(TTS)) >= SPOKEN_AHEAD, "the fixed phrases")
+
+
+async def _say_something(desk: Desk, caller: Caller) -> float:
+    """Speak when the agent has finished its greeting; the end of speech."""
+    await _listen_to_the_greeting(desk, caller)
+    return await caller.say(clip("en_order_slt"))
+
+
 async def _fail(node: Node, double: Double, stage: str, how: str, doomed: Double | None = None) -> Failed:
     """One call; ``doomed`` serves the stage and is stopped after the greeting (refused while the call is up)."""
     places = Places()
@@ -55,11 +67,10 @@ async def _fail(node: Node, double: Double, stage: str, how: str, doomed: Double
         # Fixed phrases were made ahead; of speech synthesis only the answer fails.
         desk.account.fail(stage, how, lambda asked: stage != TTS or asked.fields["input"] == ANSWER)
     async with desk.call() as caller:
-        await caller.silence_after(PITCH[GREETING], quiet_ms=500)
-        await caller.until(lambda: len(desk.account.asked(TTS)) == SPOKEN_AHEAD, "the fixed phrases")
         if doomed is not None:
+            await _listen_to_the_greeting(desk, caller)
             await doomed.stop()
-        ended = await caller.say(clip("en_order_slt"))
+        ended = await _say_something(desk, caller)
         first = await caller.until(lambda: caller.voice_after(ended), f"{stage} {how}: a sound", 30)
         words = await caller.until(
             lambda: next((tone for tone in caller.heard() if tone.begun > ended and tone.hertz in WORDS), None),
@@ -119,6 +130,59 @@ async def test_without_any_voice_a_neutral_tone_is_played(node: Node, double: Do
     assert 'text="provider_failure"' in bye.headers["reason"]
 
 
+async def _late(node: Node, double: Double, stage: str) -> tuple[list[int], float, dict[str, Any]]:
+    """What is heard of an answer that comes late, when the first sound came, and the trace."""
+    desk = await open_desk(node, double)
+    desk.account.heard = ["where is my order"]
+    desk.account.replies = [ANSWER]
+    desk.account.sounds[ANSWER] = Sound(1300, 800)
+    desk.account.fail(stage, LATE, lambda asked: stage != TTS or asked.fields["input"] == ANSWER)
+    async with desk.call() as caller:
+        ended = await _say_something(desk, caller)
+        await caller.silence_after(1300)
+        first = caller.voice_after(ended)
+    assert first is not None
+    return caller.pitches(), first.begun - ended, await desk.trace(caller.number)
+
+
+async def test_an_answer_that_is_only_late_is_given_after_a_filler(node: Node, double: Double) -> None:
+    for pitches, waited, trace in await asyncio.gather(*(_late(node, double, stage) for stage in (STT, LLM, TTS))):
+        assert pitches == [PITCH[GREETING], PITCH[FILLER], 1300]
+        assert waited <= BOUND_S
+        assert trace["faults"] == []
+        assert [turn["reply_text"] for turn in trace["turns"]] == [ANSWER]
+
+
+async def test_a_model_that_is_not_served_is_named_with_a_suggestion(node: Node, double: Double) -> None:
+    # The shipped default has been retired by its vendor: that is the commonest way to meet this.
+    desk = await open_desk(node, double, keys={"ai.llm_model": "llama-3.1-70b-versatile"})
+    desk.account.heard = ["where is my order"]
+    desk.account.replies = [ANSWER]
+    desk.account.fail(LLM, GONE)
+    async with desk.call() as caller:
+        await _say_something(desk, caller)
+        await caller.hung_up()
+    assert caller.pitches() == [PITCH[GREETING], PITCH[APOLOGY], PITCH[CLOSING]]
+    (fault,) = (await desk.trace(caller.number))["faults"]
+    assert (fault["stage"], fault["cause"]) == ("llm", "rejected")
+    assert "model_not_found" in fault["detail"] and "llama-3.1-70b-versatile" in fault["detail"]
+    assert "gpt-oss" in fault["detail"], "no suggestion"
+
+
+async def test_nobody_to_transfer_to_after_all_ends_with_a_goodbye(node: Node, double: Double) -> None:
+    desk = await open_desk(node, double, agent={"transfer_to": "1001"})
+    await desk.api("POST", "/api/extensions", {"number": "1001", "name": "not registered"})
+    desk.account.heard = ["where is my order"]
+    desk.account.replies = [ANSWER]
+    desk.account.fail(LLM, BROKEN)
+    async with desk.call() as caller:
+        await _say_something(desk, caller)
+        bye = await caller.hung_up()
+    # One apology before the attempt and one after it, and goodbye is said once.
+    assert caller.pitches() == [PITCH[words] for words in (GREETING, APOLOGY, APOLOGY, CLOSING)]
+    assert 'text="transfer_failed"' in bye.headers["reason"]
+
+
 async def test_with_somebody_to_transfer_to_the_caller_is_handed_over(node: Node, double: Double) -> None:
     desk = await open_desk(node, double, agent={"transfer_to": "1001"})
     extension = await desk.api("POST", "/api/extensions", {"number": "1001", "name": "Ana"})
@@ -133,8 +197,7 @@ async def test_with_somebody_to_transfer_to_the_caller_is_handed_over(node: Node
         await asyncio.sleep(1.0)  # until the new extension is known everywhere
         assert (await person.register()).status == 200
         async with desk.call() as caller:
-            await caller.silence_after(PITCH[GREETING], quiet_ms=500)
-            ended = await caller.say(clip("en_order_slt"))
+            ended = await _say_something(desk, caller)
             apology = await caller.hears(PITCH[APOLOGY], after=ended)
             assert apology.begun - ended <= BOUND_S
             await person.wait("INVITE", 10)

@@ -128,11 +128,12 @@ async def open_desk(
     await call("PATCH", "/api/config", base | (keys or {}), tenant_id)
     words = {"greeting": GREETING, "filler": FILLER, "apology": APOLOGY, "closing": CLOSING}
     ids = {"agent": await make("ai-agents", {"name": "Ada"} | words | (agent or {}))}
+    await make("transcription-policies", {"name": "all"})
     ids["trunk"] = await make("trunks", {"name": "carrier", "cidrs": [f"{CARRIER}/32"]})
     number = f"+349100{10_000 + serial}"
     target = {"kind": "ai_agent", "id": ids["agent"]}
+    # Last: whoever is answered on this number meets all of the above.
     ids["did"] = await make("dids", {"number": number, "trunk": ids["trunk"], "target": target} | (did or {}))
-    await make("transcription-policies", {"name": "all"})
     config = await call("GET", "/api/config", None, tenant_id)
     return Desk(node, account, tenant_id, number, str(config["tenant.sip_domain"]), ids)
 

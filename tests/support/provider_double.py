@@ -29,8 +29,10 @@ from aiohttp import web
 STT, LLM, TTS = "stt", "llm", "tts"
 #: Ways to fail. ``refused`` is not among them: that is :attr:`Double.closed_url`, where nobody listens.
 SLOW, CUT, BROKEN, GARBAGE = "slow", "cut", "broken", "garbage"
-#: Longer than any caller waits.
-_SLOW_S = 30.0
+#: Not failures of the kind above: an answer that comes, but late; a model that is not served (any more).
+LATE, GONE = "late", "gone"
+#: Longer than any caller waits; and longer than a caller should be left in silence.
+_SLOW_S, _LATE_S = 30.0, 3.0
 _RATE = 24_000
 _ISO_639_1 = re.compile(r"[a-z]{2}")
 
@@ -193,6 +195,10 @@ async def _fail(request: web.Request, how: str) -> web.StreamResponse | None:
     """The faults that look the same for every stage; None for those that do not."""
     if how == SLOW:
         await asyncio.sleep(_SLOW_S)
+    elif how == LATE:
+        await asyncio.sleep(_LATE_S)
+    elif how == GONE:
+        return _error(404, "model_not_found", "The model does not exist or you do not have access to it.")
     elif how == BROKEN:
         return _error(500, "server_error", "The server had an error while processing your request.")
     return None

@@ -55,7 +55,11 @@ async def running_node(
     os.environ["SIVO_MEDIA_PROCESSES"] = str(media_processes)
     try:
         await receiver.start(platform.ports.receiver)
-        await platform.start()
+        try:
+            await platform.start()
+        except RuntimeError as error:
+            # The log goes with the home directory, so its end is shown here.
+            raise AssertionError(f"{error}\n{platform.log_path.read_text()[-3000:]}") from error
         async with DemoClient(platform.home / "run" / "api.sock") as client:
             tenant = await provision(
                 client.call,

@@ -76,17 +76,21 @@ def describe(
 
 
 def goodbye(spec: ConversationSpec) -> ConversationSpec:
-    """The same agent with nothing to say but its apology and closing words; it ends by the silence after them."""
+    """The same agent with nothing to say but its apology; the silence after it brings its closing words and the end."""
     return ConversationSpec(
         agent_id=spec.agent_id,
         agent_name=spec.agent_name,
         prompt="",
-        greeting=" ".join(words for words in (spec.apology, spec.closing) if words),
+        greeting=spec.apology,
         language=spec.language,
         stt=spec.stt,
         llm=spec.llm,
         tts=spec.tts,
         greeting_interruptible=False,
+        filler=spec.filler,
+        apology=spec.apology,
+        closing=spec.closing,
+        reprompt=spec.reprompt,
         max_turns=1,
         max_duration_sec=spec.max_duration_sec,
         silence_timeout_ms=GOODBYE_SILENCE_MS,

@@ -14,7 +14,9 @@ class DemoClient:
 
     def __init__(self, socket: Path) -> None:
         self.tenant_id: str | None = None
-        self._session = aiohttp.ClientSession("http://sivo", connector=aiohttp.UnixConnector(str(socket)))
+        # A connection each: the server drops idle ones, and a POST on a dropped one could not be repeated.
+        connector = aiohttp.UnixConnector(str(socket), force_close=True)
+        self._session = aiohttp.ClientSession("http://sivo", connector=connector)
 
     async def __aenter__(self) -> Self:
         return self
