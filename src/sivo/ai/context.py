@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,19 +24,22 @@ class Cut:
     whole: bool
 
 
-def cut(text: str, audio_ms: float, played_ms: float, *, complete: bool = True) -> Cut:
+def cut(text: str, audio_ms: float, played_ms: float, *, complete: bool = True, ends: Sequence[float] = ()) -> Cut:
     """The whole words of ``text`` that ended by ``played_ms``.
 
-    Words are placed in proportion to their characters. While the audio is not ``complete`` its length is taken as no
+    ``ends`` says when the words end, as far as the provider has told; without it, and behind it, words are placed in
+    proportion to their characters. While the audio is not ``complete`` its length is taken as no
     shorter than what the text will need.
     """
     if complete and played_ms >= audio_ms:
         return Cut(text, int(audio_ms), True)
     length = audio_ms if complete else max(audio_ms, len(text) * ESTIMATED_MS_PER_CHAR)
     end, resume = 0, 0.0
-    for match in _WORD.finditer(text):
-        starts = length * match.start() / len(text)
-        if length * match.end() / len(text) > played_ms:
+    for place, match in enumerate(_WORD.finditer(text)):
+        starts, ended = length * match.start() / len(text), length * match.end() / len(text)
+        if place < len(ends):
+            starts, ended = (ends[place - 1] if place else 0.0), ends[place]
+        if ended > played_ms:
             resume = min(starts, played_ms)
             break
         end, resume = match.end(), played_ms

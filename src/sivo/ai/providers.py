@@ -13,6 +13,9 @@ from sivo.ai.prompt import sample_phrases
 from sivo.base.errors import SivoError
 from sivo.media.protocol import ConversationSpec, Stage
 from sivo.outbound.client import GuardedClient, Limits
+from sivo.speech import elevenlabs
+from sivo.speech.alignment import Alignment
+from sivo.speech.elevenlabs_tts import ElevenLabsSynthesizer
 from sivo.speech.faults import ProviderError
 from sivo.speech.openai_stt import OpenAiTranscriber
 from sivo.speech.openai_tts import OpenAiSynthesizer
@@ -29,6 +32,8 @@ class Providers:
     stt: Callable[[OnText], SttSession]
     llm: ChatModel
     tts: Synthesizer
+    #: Lets all of them go.
+    close: Callable[[], Coroutine[Any, Any, None]]
     #: Connections to the hosts, so that the first turn does not wait for DNS and TLS. Never raises.
     warm: Callable[[], Coroutine[Any, Any, None]]
 
@@ -42,13 +47,25 @@ def connect(spec: ConversationSpec, http: GuardedClient) -> Providers:
     transcriber: Transcriber = Unspoken(spec.stt)
     if spec.stt.protocol == "openai":
         transcriber = OpenAiTranscriber(http, spec.stt, sample_phrases(spec))
+    tts = _synthesizer(spec.tts, http)
     spoken = [stage for stage in (spec.stt, spec.llm) if stage.protocol == "openai"]
     return Providers(
         stt=lambda on_text: SegmentStt(transcriber, on_text),
         llm=OpenAiChat(http, spec.llm) if spec.llm.protocol == "openai" else Unspoken(spec.llm),
-        tts=OpenAiSynthesizer(http, spec.tts) if spec.tts.protocol == "openai" else Unspoken(spec.tts),
+        tts=tts,
+        close=tts.close,
         warm=lambda: _warm(http, spoken),
     )
+
+
+def _synthesizer(stage: Stage, http: GuardedClient) -> Synthesizer:
+    match stage.protocol:
+        case "openai":
+            return OpenAiSynthesizer(http, stage)
+        case elevenlabs.PROTOCOL:
+            return ElevenLabsSynthesizer(http, stage)
+        case _:
+            return Unspoken(stage)
 
 
 class Unspoken:
@@ -66,10 +83,13 @@ class Unspoken:
         raise ProviderError("rejected", self._detail)
         yield ""
 
-    async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
+    async def speak(self, text: str) -> AsyncGenerator[bytes | Alignment, None]:
         """See :class:`sivo.speech.tts.Synthesizer`."""
         raise ProviderError("rejected", self._detail)
         yield b""
+
+    async def close(self) -> None:
+        """See :class:`sivo.speech.tts.Synthesizer`."""
 
 
 async def _warm(http: GuardedClient, stages: Sequence[Stage]) -> None:

@@ -120,7 +120,7 @@ class Runner:
             tasks.append(self._thinking[1])
         for task in tasks:
             task.cancel()
-        closing = asyncio.gather(self._stt.close(), *tasks, return_exceptions=True)
+        closing = asyncio.gather(self._stt.close(), self._stages.close(), *tasks, return_exceptions=True)
         try:
             await asyncio.wait_for(closing, _CLOSE_S)
         except TimeoutError:
@@ -269,7 +269,7 @@ class Runner:
         if self._thinking is not None:
             self._thinking[1].cancel()
         self._voice.tasks()
-        await self._stt.close()
+        await asyncio.gather(self._stt.close(), self._stages.close())
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -13,6 +13,7 @@ from sivo.ai.engine import events
 from sivo.ai.engine.effects import Speak, Tone
 from sivo.media.playout import Playout
 from sivo.media.protocol import Stage
+from sivo.speech.alignment import Alignment
 from sivo.speech.faults import explain
 from sivo.speech.tts import BYTES_PER_MS, PhraseCache, Synthesizer, neutral_tone
 
@@ -137,6 +138,9 @@ class VoiceQueue:
                 async for piece in pieces:
                     if self._current != here:
                         return
+                    if isinstance(piece, Alignment):
+                        self._happen(events.Aligned(epoch, utterance, piece))
+                        continue
                     begun = True
                     made += piece
                     self._append(epoch, utterance, piece)
@@ -172,7 +176,8 @@ class VoiceQueue:
         try:
             async with aclosing(self._synthesizer.speak(text)) as pieces:
                 async for piece in pieces:
-                    made += piece
+                    if not isinstance(piece, Alignment):
+                        made += piece
         except Exception as error:
             explain(error)  # the same phrase fails again, with its fault, when it is really needed
             return False

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 from sivo.media.protocol import Stage
 from sivo.outbound.client import GuardedClient, Limits
+from sivo.speech.alignment import Alignment
 from sivo.speech.faults import ProviderError, explain
 from sivo.speech.http import check_status, headers_of, url_of
 from sivo.speech.resample import Resampler
@@ -24,7 +25,7 @@ class OpenAiSynthesizer:
         self._stage = stage
         self._limits = limits
 
-    async def speak(self, text: str) -> AsyncGenerator[bytes, None]:
+    async def speak(self, text: str) -> AsyncGenerator[bytes | Alignment, None]:
         """See :class:`sivo.speech.tts.Synthesizer`."""
         begun = False
         resampler = Resampler(_RATE, 8_000)
@@ -57,3 +58,6 @@ class OpenAiSynthesizer:
                     yield rest
         except Exception as error:
             raise explain(error, streaming=begun) from error
+
+    async def close(self) -> None:
+        """See :class:`sivo.speech.tts.Synthesizer`."""

@@ -19,6 +19,7 @@ PREROLL_MS = 300
 #: How far back a segment may begin (a voice deferred by the cooldown opens late with its true start).
 KEEP_MS = 6_000
 FRAME_MS = 20
+_DRAIN_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class SttText:
     segment: int | None
     text: str
     final: bool
+    #: Where the words stand on the call's clock, when the engine says so.
+    start_ms: float | None = None
+    end_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,21 @@ class SttFailed:
     error: ProviderError
 
 
-OnText = Callable[[SttText | SttFailed], None]
+@dataclass(frozen=True, slots=True)
+class SttTrouble:
+    """The line to a streaming engine broke or was refused. No word is lost while it comes back within
+    :data:`sivo.speech.live.REPLAY_MS`; segments that cannot wait get their own :class:`SttFailed`."""
+
+    error: ProviderError
+
+
+@dataclass(frozen=True, slots=True)
+class SttReady:
+    """A streaming engine listens (again)."""
+
+
+SttResult = SttText | SttFailed | SttTrouble | SttReady
+OnText = Callable[[SttResult], None]
 
 
 class SttSession(Protocol):
@@ -58,6 +76,10 @@ class SttSession(Protocol):
 
     def drop(self, segment: int) -> None:
         """Nobody waits for this segment any more."""
+        ...
+
+    async def drain(self) -> None:
+        """No more audio comes; wait for what is still on its way (bounded), results go on through the callback."""
         ...
 
     async def close(self) -> None:
@@ -110,6 +132,11 @@ class SegmentStt:
         task = self._tasks.pop(segment, None)
         if task is not None:
             task.cancel()
+
+    async def drain(self) -> None:
+        """See :class:`SttSession`."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=_DRAIN_S)
 
     async def close(self) -> None:
         """See :class:`SttSession`."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from sivo.media.protocol import Stage
+from sivo.speech.alignment import Alignment
 
 RATE = 8_000
 BYTES_PER_MS = 16
@@ -19,11 +20,16 @@ BYTES_PER_MS = 16
 class Synthesizer(Protocol):
     """One voice of one provider."""
 
-    def speak(self, text: str) -> AsyncGenerator[bytes, None]:
-        """Audio of ``text`` (PCM16 little-endian mono 8 kHz) in pieces of any even size.
+    def speak(self, text: str) -> AsyncGenerator[bytes | Alignment, None]:
+        """Audio of ``text`` (PCM16 little-endian mono 8 kHz) in pieces of any even size; before a piece, where the
+        provider gives one, the alignment of everything up to and including that piece.
 
         Raises :class:`sivo.speech.faults.ProviderError` before or between pieces. Closing the iterator ends it.
         """
+        ...
+
+    async def close(self) -> None:
+        """Let the provider go; nothing is asked of it afterwards."""
         ...
 
 

@@ -54,7 +54,7 @@ def check_resume(core: Core) -> None:
         return
     begun = [utterance for utterance in core.reply.utterances if utterance.start_ms is not None]
     current = begun[-1]
-    heard = cut(current.text, current.audio_ms, current.played_ms, complete=current.complete)
+    heard = cut(current.text, current.audio_ms, current.played_ms, complete=current.complete, ends=current.word_ends)
     core.effect(effects.Resume(current.number, heard.resume_ms))
     core.report(
         Interruption(

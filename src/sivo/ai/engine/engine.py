@@ -107,6 +107,8 @@ def _dispatch(core: Core, event: events.Event) -> None:
                 failures.thinking(core, event.cause, event.detail)
         case events.Audio():
             synthesis.on_audio(core, event)
+        case events.Aligned():
+            synthesis.on_aligned(core, event)
         case events.AudioDone():
             synthesis.on_done(core, event)
         case events.AudioFailed():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sivo.speech.alignment import Alignment
 from sivo.speech.faults import Cause
 
 
@@ -80,6 +81,15 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
+class Aligned:
+    """When the characters of an utterance are heard, up to the audio that comes next."""
+
+    epoch: int
+    utterance: int
+    alignment: Alignment
+
+
+@dataclass(frozen=True, slots=True)
 class AudioDone:
     """An utterance is completely synthesised."""
 
@@ -135,6 +145,7 @@ Event = (
     | TokensDone
     | TokensFailed
     | Audio
+    | Aligned
     | AudioDone
     | AudioFailed
     | PhraseReady

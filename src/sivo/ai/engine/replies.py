@@ -11,6 +11,7 @@ from sivo.ai.engine.states import Kind, Reply, State, Utterance
 from sivo.ai.prompt import NEARLY_OVER
 from sivo.ai.sentences import SentenceCutter, clean, speakable
 from sivo.media.protocol import Segment, Turn
+from sivo.speech.elevenlabs import takes_tags
 
 
 def new(core: Core, kind: Kind) -> Reply:
@@ -49,7 +50,7 @@ def speak(core: Core, reply: Reply, text: str, *, filler: bool = False, keep: bo
     plain = clean(text)
     if not speakable(plain):
         return
-    spoken = clean(text, keep_tags=core.spec.tts.model.endswith("_v3"))
+    spoken = clean(text, keep_tags=takes_tags(core.spec.tts.model))
     utterance = _add(core, reply, plain, filler)
     if plain not in core.prepared:
         core.count("tts_characters", len(spoken))
@@ -186,7 +187,9 @@ def _heard(utterance: Utterance) -> str:
         return ""
     if utterance.finished and utterance.complete:
         return utterance.text
-    return cut(utterance.text, utterance.audio_ms, utterance.played_ms, complete=utterance.complete).text
+    return cut(
+        utterance.text, utterance.audio_ms, utterance.played_ms, complete=utterance.complete, ends=utterance.word_ends
+    ).text
 
 
 def abandon(core: Core) -> str:

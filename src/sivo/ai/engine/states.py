@@ -124,6 +124,8 @@ class Utterance:
     end_ms: float = 0.0
     requested_at: float = 0.0
     tries: int = 0
+    #: When its words end (ms of audio), as far as the provider has said.
+    word_ends: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)

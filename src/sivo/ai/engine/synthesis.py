@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sivo.ai.engine import failures, limits, replies
 from sivo.ai.engine.core import Core
-from sivo.ai.engine.events import Audio, AudioDone, AudioFailed
+from sivo.ai.engine.events import Aligned, Audio, AudioDone, AudioFailed
+from sivo.speech.alignment import word_ends
 
 
 def on_audio(core: Core, event: Audio) -> None:
@@ -17,6 +18,13 @@ def on_audio(core: Core, event: Audio) -> None:
     if reply.turn and not utterance.filler:
         reply.latency.setdefault("tts_first_byte", core.now - reply.user_end_ms)
     core.timers["tts"] = core.now + limits.TTS_NEXT_BYTE_MS
+
+
+def on_aligned(core: Core, event: Aligned) -> None:
+    """The provider says when words are heard: what was said to the caller is cut by that, not by an estimate."""
+    utterance = replies.find(core, event.epoch, event.utterance)
+    if utterance is not None:
+        utterance.word_ends = word_ends(utterance.text, event.alignment)
 
 
 def on_done(core: Core, event: AudioDone) -> None:

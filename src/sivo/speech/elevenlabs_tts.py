@@ -1,0 +1,53 @@
+"""ElevenLabs as a synthesizer: the way that suits the model, and HTTP where a workspace may not use a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from sivo.media.protocol import Stage
+from sivo.outbound.client import GuardedClient, HandshakeRefused
+from sivo.speech.alignment import Alignment
+from sivo.speech.elevenlabs import speaks_dialogue
+from sivo.speech.elevenlabs_http import ElevenLabsHttp
+from sivo.speech.elevenlabs_socket import ElevenLabsSocket
+from sivo.speech.faults import ProviderError
+
+
+class ElevenLabsSynthesizer:
+    """One voice of an ElevenLabs account."""
+
+    def __init__(self, client: GuardedClient, stage: Stage, *, first_byte_s: float = 4.0) -> None:
+        self._socket = ElevenLabsSocket(client, stage, first_byte_s=first_byte_s)
+        self._http = ElevenLabsHttp(client, stage)
+        #: The dialogue socket needs access that not every workspace has; over HTTP the same model is open to all.
+        self._may_fall_back = speaks_dialogue(stage.model)
+        self._over_http = False
+
+    async def speak(self, text: str) -> AsyncGenerator[bytes | Alignment, None]:
+        """See :class:`sivo.speech.tts.Synthesizer`."""
+        if not self._over_http:
+            try:
+                async with aclosing(self._socket.speak(text)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except ProviderError as error:
+                if not (self._may_fall_back and _no_access(error)):
+                    raise
+                self._over_http = True
+        async with aclosing(self._http.speak(text)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def close(self) -> None:
+        """See :class:`sivo.speech.tts.Synthesizer`."""
+        await self._socket.close()
+
+
+def _no_access(error: ProviderError) -> bool:
+    """403 or 404 at the handshake: before any text was sent."""
+    refused = error.__cause__
+    while refused is not None and not isinstance(refused, HandshakeRefused):
+        refused = refused.__cause__
+    return isinstance(refused, HandshakeRefused) and refused.http_status in (403, 404)
