@@ -52,4 +52,5 @@ class LadderKeeper:
 
 def _row(entry: LadderEntry) -> MessageRow:
     summary = f"{entry.first_line} [{entry.cseq}]" + (" (again)" if entry.again else "")
-    return MessageRow(uuid7(), entry.at, entry.direction, str(entry.peer), summary[:300], entry.text)
+    text, summary = entry.text.replace("\0", "�"), summary.replace("\0", "�")  # PostgreSQL text holds no NUL
+    return MessageRow(uuid7(), entry.at, entry.direction, str(entry.peer), summary[:300], text)

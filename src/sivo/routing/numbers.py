@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_SEPARATORS = re.compile(r"[\s().\-/]")
+#: What people and carriers put between digits, and control characters (``%00`` in a URI), which nothing may store.
+_SEPARATORS = re.compile(r"[\s().\-/\x00-\x1f\x7f]")
 _E164 = re.compile(r"\+[1-9]\d{1,14}")
 _DIGITS = re.compile(r"\d{1,15}")
 _EXTENSION = re.compile(r"\d{3,5}")
