@@ -7,55 +7,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
 
-from support.ai_desk import Caller, Desk, open_desk
-from support.company import Company, open_company
-from support.event_sink import EventSink, lost_nothing
-from support.kills import back, kill, kill_media_under_agent, kill_media_under_people, ready, talking
+from support.ai_desk import Caller
+from support.event_sink import lost_nothing
+from support.kills import back, kill, kill_media_under_agent, kill_media_under_people, talking
+from support.place_to_hurt import Place, place_to_hurt
 from support.provider_double import Double
-from support.running_node import Node, running_node
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _SINK_PORT = 37890
 
 
-@dataclass
-class Place:
-    """A node to be hurt, with an agent and people on it, and a receiver of their events."""
-
-    node: Node
-    desk: Desk
-    company: Company
-    sink: EventSink
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place(double: Double) -> AsyncIterator[Place]:
-    """A node of its own: the others shall not notice."""
-    async with (
-        EventSink.serve(_SINK_PORT) as sink,
-        running_node(2, [f"127.0.0.1/32:{double.port}", sink.allow]) as node,
-    ):
-        desk = await open_desk(node, double)
-        for plural, body in (("recording-policies", {"name": "all"}), ("webhooks", sink.endpoint())):
-            await desk.api("POST", f"/api/{plural}", body)
-        company = await open_company(node)
-        await ready(desk, company)
-        yield Place(node, desk, company, sink)
-
-
-def agents(place: Place) -> Company:
-    """The agent's tenant as one whose calls can be looked at."""
-    return Company(place.node, place.desk.tenant_id, "", place.desk.sip_domain, place.desk.number)
+    """A node of its own: the other tests shall not notice."""
+    async with place_to_hurt(double, _SINK_PORT) as made:
+        yield made
 
 
 async def test_media_dies_under_a_talk_with_the_agent(place: Place) -> None:
-    print((await kill_media_under_agent(place.desk, agents(place), 6.0)).line())
+    print((await kill_media_under_agent(place.desk, place.agents, 6.0)).line())
 
 
 async def test_media_dies_under_two_people(place: Place) -> None:
