@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable
 
 from sivo.sip.errors import SipParseError
-from sivo.sip.message import Request, Response, new_branch, new_tag, parse, response_to
+from sivo.sip.message import Request, Response, new_branch, new_tag, parse, response_to, salvage
 from sivo.sip.peer import Peer
 from sivo.sip.transactions.base import ClientTransaction, Key, ServerTransaction, State, Timed
 from sivo.sip.transactions.client import NonInviteClientTransaction
@@ -80,8 +80,20 @@ class TransactionLayer:
                 message.validate()
                 return self._response(message, source, now)
         except SipParseError as error:
-            return [Dropped("malformed", source, str(error))]
+            return self._unreadable(data, source, error)
         return self._request(message, source, local, now)
+
+    def _unreadable(self, data: bytes, source: Peer, error: SipParseError) -> list[Output]:
+        """Not even the syntax is right; a request from somebody who is heard is told so all the same."""
+        try:
+            request = salvage(data)
+            if request is not None:
+                request.from_, request.cseq, request.call_id  # noqa: B018 - what an answer cannot do without
+        except SipParseError:
+            request = None
+        if request is None:
+            return [Dropped("malformed", source, str(error))]
+        return self._bad_request(request, source, error)
 
     def _response(self, response: Response, source: Peer, now: float) -> list[Output]:
         # A second Via means it was meant for somebody behind us (§8.1.3.3).
@@ -140,7 +152,11 @@ class TransactionLayer:
         try:
             via = request.via
         except SipParseError:
-            return [dropped]
+            if error.sip_status != 505:
+                return [dropped]
+            # Of another version is the Via, too: back to where it came from (RFC 4475 §3.1.2.16).
+            answer = response_to(request, 505, to_tag=new_tag())
+            return [dropped, Received(request, source), Send(bytes(answer), source, answer)]
         reason = f"Bad {error.header}" if error.sip_status == 400 else None
         return [dropped, Received(request, source), self._stateless(request, via, source, error.sip_status, reason)]
 

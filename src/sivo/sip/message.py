@@ -45,6 +45,8 @@ _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-type")
 _REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
 _STATUS_LINE = re.compile(r"SIP/(\d+)\.(\d+) ([1-6]\d\d)(?: (.*))?\Z", re.IGNORECASE)
 _REQUEST_LINE = re.compile(r"(\S+) (\S+) SIP/(\d+)\.(\d+)\s*\Z", re.IGNORECASE)
+#: A first line that was meant to be a request's.
+_REQUEST_LIKE = re.compile(r"([^\s:]{1,64}) +(\S+).* SIP/\d+\.\d+\s*\Z", re.IGNORECASE)
 _CONTENT_TYPE = re.compile(r"\s*[^\s/;]+\s*/\s*[^\s/;]+\s*(?:;.*)?\Z", re.DOTALL)
 
 
@@ -151,7 +153,8 @@ class Message:
         for name in _SINGLE:
             if len(self.headers.all(name)) > 1:
                 raise SipParseError("stands more than once", canonical(name))
-        _ = (self.via, self.from_, self.to, self.call_id, self.cseq, self.max_forwards, self.contacts)
+        _ = (self.from_, self.to, self.call_id, self.cseq, self.max_forwards, self.contacts)
+        _ = [Via.parse(value) for value in self.headers.all("Via")]
         _ = (self.routes, self.record_routes)
         if (value := self.headers.get("Content-Type")) is not None and not _CONTENT_TYPE.match(value):
             raise SipParseError(f"{value[:40]!r} is not a media type", "Content-Type")
@@ -313,6 +316,32 @@ def parse(data: bytes, *, validate: bool = True) -> Request | Response:
     if validate:
         message.validate()
     return message
+
+
+def salvage(data: bytes) -> Request | None:
+    """What can still be read of a request that :func:`parse` refused, so that it can be answered (§8.2).
+
+    Header lines that are none are left out, a Request-URI that is none becomes ``sip:invalid.invalid``, the body is
+    dropped. None for responses and for what does not even start like a request. Never act on it: only answer.
+    """
+    head, _ = _split(data[:MAX_MESSAGE].lstrip(b"\r\n"))
+    start, *lines = head.decode("utf-8", "replace").replace("\0", "\ufffd").split("\n")
+    match = _REQUEST_LIKE.match(start)
+    if match is None or not is_token(match.group(1)):
+        return None
+    try:
+        uri = Uri.parse(match.group(2))
+    except SipParseError:
+        uri = Uri("sip", None, "invalid.invalid")
+    unfolded: list[str] = []
+    for line in (raw.rstrip("\r") for raw in lines[:MAX_HEADERS]):
+        if line[:1] in (" ", "\t") and unfolded:
+            unfolded[-1] += f" {line.strip()}"
+        else:
+            unfolded.append(line)
+    parts = [line.partition(":") for line in unfolded]
+    fields = [(name.strip(), value) for name, _, value in parts if is_token(name.strip()) and len(name) <= MAX_NAME]
+    return Request(match.group(1), uri, Headers(fields))
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:

@@ -1,6 +1,7 @@
 """Messages of the kinds that RFC 4475 and RFC 5118 collect: valid ones that look wrong, and wrong ones that look valid.
 
-Each is named like its section's message there; the corpus itself is not copied.
+Each is named like its section's message there and is a variation of it; the corpus itself is judged in
+``test_sip_torture_corpus``.
 """
 
 import pytest
@@ -109,7 +110,7 @@ def test_unreason_and_noreason() -> None:
 
 def test_badinv_separators_without_values() -> None:
     assert refused(options("badinv", "sip:a@b", 'Contact: "Joe" <sip:joe@example.org>;;;;, <sip')).header == "Contact"
-    assert read(options("badinv").replace(b"192.0.2.1;branch", b"192.0.2.1;;,;,,;branch")).headers.all("Via")
+    assert refused(options("badinv").replace(b"192.0.2.1;branch", b"192.0.2.1;;,;,,;branch")).header == "Via"
 
 
 def test_clerr_and_ncl_lengths() -> None:
