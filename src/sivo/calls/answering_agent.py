@@ -27,6 +27,7 @@ VENDOR_URLS = {
     "groq": "https://api.groq.com/openai/v1",
     "deepgram": "https://api.deepgram.com",
     "elevenlabs": "https://api.elevenlabs.io",
+    "elevenlabs_scribe_v2_realtime": "https://api.elevenlabs.io",
 }
 _OPENAI_SPEAKERS = {"openai", "groq", "whisper"}
 #: Speaks our protocol but is nobody's service: without a place of the tenant's own it is our speech role.
@@ -108,7 +109,7 @@ def _speech_stage(
         url = settings.speech_base_url()
         return Stage(protocol=OPENAI, base_url=url, model=model, language=language, voice=voice, internal=True)
     protocol = OPENAI if provider in _OPENAI_SPEAKERS else provider
-    own = keys[stage].base_url if protocol == OPENAI and stage in keys else ""
+    own = keys[stage].base_url if stage in keys else ""
     if (provider, stage, own) == (WHISPER, "stt", ""):
         url = settings.speech_base_url()
         return Stage(protocol=OPENAI, base_url=url, model=model, language=language, voice=voice, internal=True)
