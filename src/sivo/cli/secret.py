@@ -24,7 +24,7 @@ def set_(
     tenant: Tenant,
     host: Annotated[str | None, typer.Option("--host", help="Host that may receive it.")] = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="Where an OpenAI-compatible STT or TTS engine of yours is served.")
+        str | None, typer.Option("--base-url", help="Where the STT or TTS engine is served, if not by its vendor.")
     ] = None,
 ) -> None:
     """Store a secret; its value is read from standard input, never from the command line."""

@@ -25,7 +25,7 @@ _HOST_FROM = {"llm_api_key": "ai.llm_base_url"}
 
 class SecretBody(BaseModel):
     """Body of PUT /api/secrets/{name}; ``host`` is the only host that the value may be sent to, and comes from
-    ``base_url`` where an engine of the tenant's own is served there."""
+    ``base_url`` where the engine is not at its vendor's usual place."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -98,7 +98,7 @@ class Agent:
 class ProviderKey:
     """A provider's API key; ``host`` is the host that it was entered for, and the only one that may see it.
 
-    ``base_url``: where an OpenAI-compatible engine of the tenant's own is served (empty: the provider's own place).
+    ``base_url``: where the engine is served (empty: at its vendor's usual place).
     """
 
     value: str = field(repr=False)

@@ -19,8 +19,8 @@ HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}$", to_l
 class ProviderSecret(Body):
     """A named secret and the only host that it is ever sent to (null: any); another host asks for it again.
 
-    ``base_url`` is where an OpenAI-compatible STT or TTS engine of the tenant's own is served (decision 4); it names
-    the host as well.
+    ``base_url`` is where the STT or TTS engine is served, if not at its vendor's usual place (decision 4); it names the
+    host as well.
     """
 
     name: SecretName

@@ -67,9 +67,11 @@ def test_place_and_credential_of_speech_to_text(
     assert (stage.protocol, stage.base_url, stage.api_key, stage.internal) == ("openai", url, key, internal)
 
 
-def test_a_vendors_own_protocol_is_not_sent_to_the_tenants_place() -> None:
+def test_a_vendors_own_protocol_has_its_vendors_place_unless_the_secret_names_another() -> None:
+    stage = described({"ai.stt_provider": "deepgram"}, secrets={"stt": ProviderKey("a-key")}).stt
+    assert (stage.protocol, stage.base_url, stage.api_key) == ("deepgram", "https://api.deepgram.com", "a-key")
     stage = described({"ai.stt_provider": "deepgram"}, secrets={"stt": OWN}).stt
-    assert (stage.protocol, stage.base_url, stage.api_key) == ("deepgram", "https://api.deepgram.com", "")
+    assert (stage.protocol, stage.base_url, stage.api_key) == ("deepgram", "https://asr.example.com/v1", "a-key")
 
 
 def test_place_and_voice_of_speech_synthesis() -> None:
