@@ -13,7 +13,7 @@ from sivo.calls.call import Call
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Authenticated, Challenge, Gate
-from sivo.calls.legs import ALLOW, Leg
+from sivo.calls.legs import ALLOW, Leg, unsupported
 from sivo.calls.media_session import CALLEE, CALLER
 from sivo.calls.registering import Registering
 from sivo.calls.services import Services
@@ -57,6 +57,10 @@ class B2bua:
 
     def on_request(self, txn: ServerTransaction, request: Request, source: Peer) -> None:
         """A new request."""
+        refusal = unsupported(txn)
+        if refusal is not None:
+            self._s.sip.respond(txn, refusal)
+            return
         try:
             if request.to.tag:
                 self._in_dialog(txn, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sivo.calls import causes
 from sivo.calls.causes import Cause
 from sivo.sip.dialog import Dialog
-from sivo.sip.message import Request
+from sivo.sip.message import Request, Response
 from sivo.sip.offer_answer import AudioStream, LocalSession
 from sivo.sip.peer import Peer, bracketed
 from sivo.sip.sdp import SessionDescription
@@ -19,6 +19,18 @@ ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO"
 def sdp_of(body: bytes, content_type: str) -> SessionDescription | None:
     """The session description in a message, or None when it carries none. Raises SipParseError."""
     return SessionDescription.parse(body) if body and content_type == SDP_TYPE else None
+
+
+def unsupported(txn: ServerTransaction) -> Response | None:
+    """The answer to a request that needs what we do not do: 420 for extensions (RFC 3261 §8.2.2.3), 415 for a body
+    other than SDP in an INVITE or UPDATE (§8.2.3); None when there is nothing of the kind."""
+    request = txn.request
+    required = [tag for tag in request.headers.all("Require") if tag]
+    if required:
+        return txn.response(420, headers=[("Unsupported", ", ".join(required))])
+    if request.body and request.content_type != SDP_TYPE and request.method in ("INVITE", "UPDATE"):
+        return txn.response(415, headers=[("Accept", SDP_TYPE)])
+    return None
 
 
 class Leg:

@@ -55,6 +55,20 @@ async def test_an_invite_without_sdp_gets_our_offer(house: House) -> None:
     assert row["stats"]["media"]["legs"]["caller"]["packets_sent"] > 0
 
 
+async def test_what_we_do_not_do_is_refused_by_name(house: House) -> None:
+    phone = await RawPhone.open("+34600111222", "carrier.example", "", house.sip, "127.0.0.8")
+    house.phones.append(phone)
+    uri = f"sip:{DID}@{house.domain}"
+    phone.send(phone.request("INVITE", uri, sdp(phone.host, 4000), "Require: 100rel, gruu\r\n"))
+    assert (await phone.wait(420)).headers["unsupported"] == "100rel, gruu"
+    other = await RawPhone.open("+34600111222", "carrier.example", "", house.sip, "127.0.0.8")
+    house.phones.append(other)
+    text = other.request("INVITE", uri, "hello")
+    other.send(text.replace("application/sdp", "text/plain"))
+    assert (await other.wait(415)).headers["accept"] == "application/sdp"
+    assert await house.fetch("select 1 from call") == []
+
+
 async def test_an_offer_without_our_codecs_is_488_and_stands_in_the_cdr(house: House) -> None:
     phone = await house.phone("100")
     g729 = f"v=0\r\no=- 1 1 IN IP4 {phone.host}\r\ns=-\r\nc=IN IP4 {phone.host}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18\r\n"
