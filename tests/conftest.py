@@ -21,6 +21,7 @@ from sivo.db import secret_file
 from sivo.db.bootstrap import prepare, with_user
 from sivo.db.embedded import EmbeddedPostgres
 from sivo.db.scopes import Database
+from support.ports import free_port
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 _numbers = itertools.count(1)
@@ -115,14 +116,6 @@ async def database(app_dsn: str) -> AsyncIterator[Database]:
         yield opened
     finally:
         await opened.close()
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM, host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 
-from conftest import free_port
 from sivo.base.settings import Settings
 from sivo.db.scopes import Database
+from support.ports import free_port
 from support.running_api import running_api
 
 PASSWORD = "correct horse battery"
