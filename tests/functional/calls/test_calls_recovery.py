@@ -116,7 +116,7 @@ async def test_the_call_role_is_killed_and_says_bye_when_it_is_back(house: House
         ladder = await house.fetch("select summary from sip_message where direction = 'out' and summary like 'BYE%'")
         assert len(ladder) == 2
         again = await house.phone("100")
-        assert (await again.invite(DID, 4000)).status == 200
+        assert (await again.invite("101", 4000)).status == 200, "the registration of 101 did not survive"
         assert (await again.bye()).status == 200
     finally:
         await second.stop()
