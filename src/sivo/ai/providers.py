@@ -16,10 +16,10 @@ from sivo.outbound.client import GuardedClient, Limits
 from sivo.speech import elevenlabs
 from sivo.speech.alignment import Alignment
 from sivo.speech.elevenlabs_tts import ElevenLabsSynthesizer
+from sivo.speech.engines import open_stt
 from sivo.speech.faults import ProviderError
-from sivo.speech.openai_stt import OpenAiTranscriber
 from sivo.speech.openai_tts import OpenAiSynthesizer
-from sivo.speech.stt import OnText, SegmentStt, SttSession, Transcriber
+from sivo.speech.stt import OnText, SttSession
 from sivo.speech.tts import Synthesizer
 
 _WARM = Limits(total=4.0, connect=2.0, max_bytes=64 * 1024)
@@ -44,13 +44,11 @@ def connect(spec: ConversationSpec, http: GuardedClient) -> Providers:
     A stage whose protocol this release does not speak fails with ``rejected`` when it is used: the caller hears an
     apology instead of nothing, and the trace names the stage.
     """
-    transcriber: Transcriber = Unspoken(spec.stt)
-    if spec.stt.protocol == "openai":
-        transcriber = OpenAiTranscriber(http, spec.stt, sample_phrases(spec))
+    phrases = sample_phrases(spec)
     tts = _synthesizer(spec.tts, http)
     spoken = [stage for stage in (spec.stt, spec.llm) if stage.protocol == "openai"]
     return Providers(
-        stt=lambda on_text: SegmentStt(transcriber, on_text),
+        stt=lambda on_text: open_stt(http, spec.stt, on_text, phrases=phrases),
         llm=OpenAiChat(http, spec.llm) if spec.llm.protocol == "openai" else Unspoken(spec.llm),
         tts=tts,
         close=tts.close,
@@ -73,10 +71,6 @@ class Unspoken:
 
     def __init__(self, stage: Stage) -> None:
         self._detail = f"the wire protocol {stage.protocol!r} is not spoken; choose an OpenAI-compatible one or local"
-
-    async def transcribe(self, pcm16_8k: bytes) -> str:
-        """See :class:`sivo.speech.stt.Transcriber`."""
-        raise ProviderError("rejected", self._detail)
 
     async def stream(self, messages: list[dict[str, str]], usage: Usage) -> AsyncGenerator[str, None]:
         """See :class:`sivo.ai.llm.ChatModel`."""

@@ -20,10 +20,10 @@ from sivo.ai.voice_queue import VoiceQueue
 from sivo.base import logs
 from sivo.media.conversation import Emit, VadSlot, VadWindow
 from sivo.media.playout import Playout, SentFrame
-from sivo.media.protocol import ConversationEnded, ConversationSpec
+from sivo.media.protocol import ConversationEnded, ConversationSpec, ProviderFault
 from sivo.outbound.client import GuardedClient
 from sivo.speech.faults import explain
-from sivo.speech.stt import SttFailed, SttText
+from sivo.speech.stt import SttFailed, SttReady, SttResult, SttText, SttTrouble
 from sivo.speech.tts import PhraseCache
 
 _CLOSE_S = 2.0
@@ -70,6 +70,7 @@ class Runner:
         self._inbox: deque[events.Event] = deque()
         self._busy = False
         self._closed = False
+        self._line_broken = False
         self._echo = EchoGuard()
         self._sent_level = 0.0
         self._log = logs.get("ai")
@@ -253,11 +254,25 @@ class Runner:
 
     # --- speech-to-text, end ----------------------------------------------------------------------------------------
 
-    def _on_text(self, result: SttText | SttFailed) -> None:
-        if isinstance(result, SttText):
-            self.happen(events.Heard(result.segment, result.text, result.final))
-        else:
-            self.happen(events.HeardFailed(result.segment, result.error.cause, result.error.detail))
+    def _on_text(self, result: SttResult) -> None:
+        match result:
+            case SttText():
+                self.happen(events.Heard(result.segment, result.text, result.final, result.end_ms))
+            case SttFailed():
+                self.happen(events.HeardFailed(result.segment, result.error.cause, result.error.detail))
+            case SttTrouble():
+                self._line_trouble(result)
+            case SttReady():
+                self._line_broken = False
+
+    def _line_trouble(self, trouble: SttTrouble) -> None:
+        """The line to a streaming engine broke: one fact until it is back; the engine is told by segment."""
+        if self._closed or self._line_broken:
+            return
+        self._line_broken = True
+        fault = trouble.error
+        at_ms = self._clock_ms()
+        self._emit(ProviderFault(stage="stt", cause=fault.cause, detail=fault.detail, at_ms=at_ms, action="reconnect"))
 
     def _finish(self) -> None:
         self._closed = True

@@ -77,10 +77,13 @@ def query(model: str, language: str, tag: str = "") -> list[tuple[str, str]]:
 
 
 class Deepgram:
-    """The :class:`~sivo.speech.live.LiveCore` of Deepgram."""
+    """The :class:`~sivo.speech.live.LiveCore` of Deepgram.
 
-    def __init__(self) -> None:
-        self._line = Line()
+    ``patient``: nobody waits for the text, so a segment only fails when the line is dead for good.
+    """
+
+    def __init__(self, *, patient: bool = False) -> None:
+        self._line = Line(patient=patient)
         self._kept: deque[tuple[float, bytes]] = deque()  # start on the call's clock, 20 ms PCMU
         self._unsent: list[tuple[float, bytes]] = []
         self._timeline = Timeline()
@@ -141,6 +144,7 @@ class Deepgram:
         self._line.up()
         self._timeline = Timeline()
         self._interims.clear()
+        self._heard_to = self._final_to
         self._said_at = self._sent_at = now
         self._unsent = list(self._kept)
         out: list[Effect] = [SttReady(), *self._flush(now, _REPLAY_BYTES)]
@@ -272,7 +276,7 @@ class Deepgram:
     def _consume(self, span: Span) -> None:
         taken = {id(word) for word in self._of(span, self._finals)}
         self._finals = [word for word in self._finals if id(word) not in taken]
-        span.settled = True
+        span.settled, span.told_to = True, max(self._final_to, self._heard_to)
 
     def _orphans(self) -> list[Effect]:
         """Words where our VAD heard no voice."""

@@ -34,9 +34,13 @@ class Span:
     asked_at: float | None = None
     settled: bool = False
     interim: str = ""
+    #: How far the server had heard when the text was given; what was said later is not in it.
+    told_to: float = float("inf")
 
     def distance(self, word: Word) -> float:
         """0 for a word inside."""
+        if self.settled and word.middle_ms > self.told_to:
+            return float("inf")
         if self.end_ms is not None and word.middle_ms > self.end_ms:
             return word.middle_ms - self.end_ms
         return max(0.0, self.start_ms - word.middle_ms)

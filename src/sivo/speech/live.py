@@ -99,6 +99,7 @@ class Line:
     failures: int = 0
     retry_at: float = 0.0
     error: ProviderError | None = None
+    patient: bool = False
 
     def connect(self) -> list[Effect]:
         """Try now."""
@@ -119,7 +120,7 @@ class Line:
     @property
     def hopeless(self) -> bool:
         """Whether who waits should be told."""
-        return self.state == "dead" or (self.state != "open" and self.failures > PATIENCE)
+        return self.state == "dead" or (self.state != "open" and self.failures > PATIENCE and not self.patient)
 
     def due(self, now: float) -> bool:
         """Whether to try again."""

@@ -217,7 +217,7 @@ async def test_stop_closes_the_providers_streams(server: Script, client: Guarded
 
 async def test_a_protocol_that_is_not_spoken_is_a_fault_not_silence(server: Script, client: GuardedClient) -> None:
     agent = spec(server)
-    agent.stt.protocol = "deepgram"
+    agent.stt.protocol = "semaphore"
     phone = Phone(agent, client)
     phone.voice.append((1000, 1600))
     await phone.run(8000)
@@ -225,7 +225,7 @@ async def test_a_protocol_that_is_not_spoken_is_a_fault_not_silence(server: Scri
     assert ended.reason == "provider_failure"
     (fault,) = phone.emit.of(ProviderFault)
     assert (fault.stage, fault.cause) == ("stt", "rejected")
-    assert "deepgram" in fault.detail
+    assert "semaphore" in fault.detail
     await phone.close()
 
 

@@ -54,6 +54,8 @@ class Core:
     pending: dict[int, VoiceSegment] = field(default_factory=dict)
     turn: UserTurn | None = None
     last_voice_ms: float = float("-inf")
+    #: End of the last voice that nobody listened to.
+    ignored_to_ms: float = float("-inf")
 
     reply: Reply | None = None
     pause: PauseOfAgent | None = None

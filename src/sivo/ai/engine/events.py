@@ -36,6 +36,8 @@ class Heard:
     segment: int | None
     text: str
     final: bool = True
+    #: Where the words end on the call's clock, when the engine says so.
+    end_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

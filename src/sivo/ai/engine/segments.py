@@ -102,6 +102,7 @@ def close(core: Core, segment: VoiceSegment) -> None:
     segment.closed_at = core.now
     core.segment = None
     if segment.place is Place.IGNORED:
+        core.ignored_to_ms = segment.end_ms
         return
     if segment.voiced_ms < limits.MIN_TEXT_MS:
         core.effect(effects.Unlisten(segment.number))
@@ -182,6 +183,8 @@ def _text_without_voice(core: Core, event: Heard) -> None:
     """Words where our VAD heard nothing (a very soft "sí"): they open a turn all the same."""
     if not event.final or not words(event.text) or core.state not in (State.LISTENING, State.COOLDOWN):
         return
+    if event.end_ms is not None and event.end_ms <= core.ignored_to_ms + limits.VAD_STOP_MS:
+        return  # a streaming engine hears also what was said while nobody might interrupt
     core.segment_count += 1
     segment = VoiceSegment(core.segment_count, Place.DEFERRED, core.now - limits.VAD_STOP_MS, core.now)
     segment.closed, segment.closed_at = True, core.now
