@@ -117,6 +117,8 @@ class CalleeFork:
             log.warning("a 200 that makes no dialog", peer=str(branch.peer), error=str(error))
             self._refused(branch, 502)
             return
+        if branch.destination.peer.flow:
+            dialog.flow = branch.destination.peer  # a phone's own connection: the only way to it behind NAT
         if branch.dialog is None:
             branch.dialog = dialog
             self._learn(branch)

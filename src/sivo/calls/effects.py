@@ -19,11 +19,11 @@ from sivo.calls.callee_fork import Branch, CalleeFork
 from sivo.calls.capture import decide
 from sivo.calls.ending import Ending
 from sivo.calls.legs import Leg
-from sivo.calls.media_session import CALLEE, CALLER, JOURNAL_PURPOSE, MediaSession
+from sivo.calls.media_session import CALLEE, CALLER, MediaSession
 from sivo.calls.services import Services
 from sivo.calls.state import Phase
 from sivo.calls.store import LegRow
-from sivo.media.journal import SUFFIX
+from sivo.media.journal import KEY_PURPOSE, SUFFIX
 from sivo.sip.offer_answer import CODECS, AudioStream
 
 KEY_BYTES = 32
@@ -101,7 +101,7 @@ class Effects:
         """Session and caller's leg; the key of its journal is sealed before anything is written under it."""
         try:
             key = os.urandom(KEY_BYTES)
-            sealed = await self._s.vault.seal(call.tenant.id, JOURNAL_PURPOSE, key)
+            sealed = await self._s.vault.seal(call.tenant.id, KEY_PURPOSE, key)
             call.media = await MediaSession.open(
                 self._s.media,
                 session=call.session,

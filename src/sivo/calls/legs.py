@@ -7,7 +7,7 @@ from sivo.calls.causes import Cause
 from sivo.sip.dialog import Dialog
 from sivo.sip.message import Request, Response
 from sivo.sip.offer_answer import AudioStream, LocalSession
-from sivo.sip.peer import Peer, bracketed
+from sivo.sip.peer import Peer
 from sivo.sip.sdp import SessionDescription
 from sivo.sip.transactions import ClientTransaction, ServerTransaction, State
 from sivo.sip.udp import SipUdp
@@ -50,8 +50,7 @@ class Leg:
     @property
     def our_headers(self) -> list[tuple[str, str]]:
         """Contact and Allow as this phone has to see them."""
-        host, port = self.sip.contact_for(self.peer)
-        return [("Contact", f"<sip:sivo@{bracketed(host)}:{port}>"), ("Allow", ALLOW)]
+        return [("Contact", f"<{self.sip.contact_uri(self.peer)}>"), ("Allow", ALLOW)]
 
     @property
     def quiet(self) -> bool:

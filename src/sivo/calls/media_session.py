@@ -21,8 +21,6 @@ CALLER = "caller"
 CALLEE = "callee"
 #: Recording channel of each leg: left the caller, right who answers.
 CHANNELS = {CALLER: 0, CALLEE: 1}
-#: Vault purpose under which the key of a journal is sealed; the recording pipeline opens it by the same name.
-JOURNAL_PURPOSE = "journal"
 #: Seconds to wait for the end record of a session.
 CLOSE_SECONDS = 2.0
 

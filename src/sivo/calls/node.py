@@ -19,6 +19,7 @@ from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Gate
 from sivo.calls.ladder_keeper import LadderKeeper
+from sivo.calls.listeners import listen
 from sivo.calls.media_link import MediaPool
 from sivo.calls.orphans import hang_up_orphans
 from sivo.calls.records import Recorder
@@ -89,8 +90,7 @@ class CallNode:
         remains = await self.switchboard.recovery.look()
         services.recorder.start()
         services.media.start()
-        await services.sip.start(self._settings.sip_host, self._settings.sip_port)
-        log.info("sip serves", host=self._settings.sip_host, port=services.sip.local.port)
+        await listen(services.sip, self._settings)
         hang_up_orphans(services, self._ladder, remains)
         if not await services.media.wait_ready(MEDIA_WAIT):
             log.warning("no media process yet; calls get 503 until there is one")

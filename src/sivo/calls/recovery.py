@@ -20,14 +20,13 @@ from sivo.base.clock import Clock
 from sivo.base.errors import SivoError
 from sivo.calls import causes, events, facts, store
 from sivo.calls.facts import FactContext
-from sivo.calls.media_session import JOURNAL_PURPOSE
 from sivo.calls.records import Recorder, Write
 from sivo.calls.store import CallRow, EndRow
 from sivo.calls.writer import finish_session
 from sivo.db.scopes import Connection, Database
 from sivo.events import outbox
 from sivo.media import journal as journals
-from sivo.media.journal import SUFFIX, Header
+from sivo.media.journal import KEY_PURPOSE, SUFFIX, Header
 from sivo.media.protocol import ConversationEnded, Fact, Turn
 from sivo.recording.policy import RecordingDecision
 from sivo.vault.vault import Vault
@@ -76,7 +75,7 @@ class Recovery:
             return Found()
         try:
             header = await asyncio.to_thread(journals.read_header, path)
-            key = await self._vault.open(tenant_id, JOURNAL_PURPOSE, header.key_sealed)
+            key = await self._vault.open(tenant_id, KEY_PURPOSE, header.key_sealed)
             journal = await asyncio.to_thread(_read, path, key)
         except SivoError as error:
             log.error("a journal cannot be read", tenant=str(tenant_id), call=str(call_id), error=str(error))
