@@ -1,4 +1,7 @@
-"""Keys that go over the wire: what a tenant sets is what its provider is asked for, on calls that start later."""
+"""Keys that go over the wire: what a tenant sets is what its provider is asked for, on calls that start later.
+
+No value that is set here is a shipped default, so a consumer that read the default would be seen at the provider.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Keys that shape the conversation, each on a real call: how many turns, how long, what counts as speech."""
+"""Keys that shape the conversation, each on a real call: how many turns, how long, what counts as speech.
+
+Every value is chosen so that the shipped default (20 turns, 600 s, 300 ms, 400 ms) would give another outcome: a third
+turn, a call that goes on after 10 s, the same number of turns with both cooldowns, the opposite verdict on both sounds.
+"""
 
 from __future__ import annotations
 
