@@ -7,17 +7,15 @@ Faults (protocol ``deepgram``) before the stream: ``auth_error``, ``no_credit``,
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
 
-import aiohttp
 from aiohttp import web
 
 from sivo.simulators.deepgram_query import BadQueryError, parse
-from sivo.simulators.deepgram_stream import NET_0001, Close, DeepgramStream, Offence, Out, Say
+from sivo.simulators.deepgram_stream import NET_0001, DeepgramStream
 from sivo.simulators.ear import Ear
-from sivo.simulators.script import Account, FaultOrder, World
+from sivo.simulators.script import World
+from sivo.simulators.stt_connection import Close, Connection, Out, Say, Stream, now_ms
 
 PROTOCOL = "deepgram"
 #: What the service answers instead of a stream: status, err_code, err_msg.
@@ -29,15 +27,15 @@ REFUSALS = {
     "rate_limited": (429, "TOO_MANY_REQUESTS", "Too many requests. Please try again later."),
     "server_error": (503, "INTERNAL_SERVER_ERROR", "Service unavailable."),
 }
-CLOSES = {
-    "net_0001": Close(1011, NET_0001),
-    "net_0000": Close(1011, "The service has not transmitted a Text frame to the client. See https://dpgr.am/net0000"),
-    "data_0000": Close(1008, "The payload cannot be decoded as audio. See https://dpgr.am/data0000"),
+_ERROR = {"type": "Error", "variant": "ASR", "description": "The server could not process the audio.", "message": ""}
+FAULTS: dict[str, list[Out]] = {
+    "net_0001": [Close(1011, NET_0001)],
+    "net_0000": [
+        Close(1011, "The service has not transmitted a Text frame to the client. See https://dpgr.am/net0000")
+    ],
+    "data_0000": [Close(1008, "The payload cannot be decoded as audio. See https://dpgr.am/data0000")],
+    "error_message": [Say(_ERROR)],
 }
-
-
-def _now_ms() -> float:
-    return time.monotonic() * 1000
 
 
 def routes(world: World) -> list[web.RouteDef]:
@@ -48,8 +46,24 @@ def routes(world: World) -> list[web.RouteDef]:
         account = world.find(key) if kind in ("Token", "Bearer") else None
         if account is None:
             return refusal(*REFUSALS["auth_error"])
-        use = account.use(PROTOCOL, {"query": dict(request.query), "scheme": kind})
-        return await _Connection(request, account, use).serve()
+        connection = Connection(request, account, PROTOCOL, FAULTS)
+        if connection.fault is not None and connection.fault.kind in REFUSALS:
+            return refusal(*REFUSALS[connection.fault.kind])
+        broken = await connection.broken()
+        if broken is not None:
+            return broken
+        try:
+            query = parse(request.query.items())
+        except BadQueryError as error:
+            connection.offence(str(error))
+            return refusal(400, "INVALID_QUERY_PARAMETER", str(error))
+        script, memory, request_id = account.script.stt, account.memory, str(uuid.uuid4())
+        connection.socket.headers["dg-request-id"] = request_id
+
+        def make() -> tuple[Stream, list[Out]]:
+            return DeepgramStream(query, script, Ear(script, memory), now_ms(), request_id), []
+
+        return await connection.serve(make)
 
     return [web.get("/v1/listen", listen)]
 
@@ -59,90 +73,3 @@ def refusal(status: int, code: str, message: str) -> web.Response:
     request_id = str(uuid.uuid4())
     body = {"err_code": code, "err_msg": message, "request_id": request_id}
     return web.json_response(body, status=status, headers={"dg-error": message, "dg-request-id": request_id})
-
-
-class _Connection:
-    def __init__(self, request: web.Request, account: Account, use: int) -> None:
-        self._request = request
-        self._account = account
-        self._use = use
-        self._fault: FaultOrder | None = account.fault(PROTOCOL, use)
-        self._socket = web.WebSocketResponse(autoping=True)
-        self._heard_ms = 0.0
-        self._silent = False
-
-    async def serve(self) -> web.StreamResponse:
-        refused = await self._refuse()
-        if refused is not None:
-            return refused
-        try:
-            query = parse(self._request.query.items())
-        except BadQueryError as error:
-            self._account.write(PROTOCOL, self._use, "offence", {"what": str(error)})
-            return refusal(400, "INVALID_QUERY_PARAMETER", str(error))
-        script = self._account.script.stt
-        stream = DeepgramStream(query, script, Ear(script, self._account.memory), _now_ms())
-        self._socket.headers["dg-request-id"] = stream.request_id
-        await self._socket.prepare(self._request)
-        await self._run(stream, 16 if query.encoding == "linear16" else 8)
-        self._account.write(PROTOCOL, self._use, "close", {"audio_ms": self._heard_ms})
-        return self._socket
-
-    async def _refuse(self) -> web.Response | None:
-        kind = self._fault.kind if self._fault else ""
-        if kind in REFUSALS:
-            return refusal(*REFUSALS[kind])
-        if kind == "stalled":
-            await asyncio.sleep(60)
-        if kind in ("refused", "stalled") and self._request.transport is not None:
-            self._request.transport.abort()
-            return web.Response(status=500)
-        return None
-
-    async def _run(self, stream: DeepgramStream, bytes_per_ms: int) -> None:
-        while not self._socket.closed:
-            wait = max(0.0, stream.next_due() - _now_ms()) / 1000
-            try:
-                message = await self._socket.receive(timeout=min(wait, 60.0) or 0.001)
-            except TimeoutError:
-                await self._carry_out(stream.due(_now_ms()))
-                continue
-            if message.type is aiohttp.WSMsgType.BINARY:
-                self._heard_ms += len(message.data) / bytes_per_ms
-                await self._carry_out(stream.audio(_now_ms(), message.data))
-                await self._misbehave()
-            elif message.type is aiohttp.WSMsgType.TEXT:
-                self._account.write(
-                    PROTOCOL, self._use, "message", {"text": message.data[:200], "audio_ms": self._heard_ms}
-                )
-                await self._carry_out(stream.text(_now_ms(), message.data))
-            else:
-                return
-
-    async def _carry_out(self, wanted: list[Out]) -> None:
-        for out in wanted:
-            if isinstance(out, Offence):
-                self._account.write(PROTOCOL, self._use, "offence", {"what": out.what})
-            elif self._silent or self._socket.closed:
-                continue
-            elif isinstance(out, Say):
-                await self._socket.send_json(out.body)
-            else:
-                await self._socket.close(code=out.code, message=out.reason.encode())
-
-    async def _misbehave(self) -> None:
-        order = self._fault
-        if order is None or self._heard_ms < order.after_ms:
-            return
-        self._fault = None
-        if order.kind == "cut" and self._request.transport is not None:
-            self._request.transport.abort()
-        elif order.kind in CLOSES:
-            await self._carry_out([CLOSES[order.kind]])
-        elif order.kind == "garbage":
-            await self._socket.send_str("{this is not json")
-        elif order.kind == "error_message":
-            description = "The server could not process the audio."
-            await self._socket.send_json({"type": "Error", "variant": "ASR", "description": description, "message": ""})
-        elif order.kind == "silent":
-            self._silent = True

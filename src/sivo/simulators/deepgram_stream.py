@@ -10,12 +10,12 @@ from __future__ import annotations
 import audioop
 import json
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
 from sivo.simulators.deepgram_query import Query
 from sivo.simulators.ear import Ear, HeardWord
 from sivo.simulators.script import SttScript
+from sivo.simulators.stt_connection import Close, Offence, Out, Say
 
 NET_0001 = (
     "Deepgram did not receive audio data or a text message within the timeout window. See https://dpgr.am/net0001"
@@ -23,31 +23,6 @@ NET_0001 = (
 IDLE_MS = 10_000
 #: Between two interims without words.
 _EMPTY_EVERY_MS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Send this as a text frame."""
-
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close the socket."""
-
-    code: int
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Offence:
-    """The client did something that the documentation forbids."""
-
-    what: str
-
-
-Out = Say | Close | Offence
 
 
 class DeepgramStream:
@@ -69,8 +44,13 @@ class DeepgramStream:
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
-    def audio(self, now_ms: float, data: bytes) -> list[Out]:
-        """A binary frame."""
+    @property
+    def heard_ms(self) -> int:
+        """Audio so far."""
+        return self._ear.now_ms
+
+    def binary(self, now_ms: float, data: bytes) -> list[Out]:
+        """Audio."""
         if not data:
             return [Offence("an empty binary frame")]
         if self._closing:

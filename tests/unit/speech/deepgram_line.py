@@ -8,9 +8,10 @@ from typing import Any
 
 from sivo.outbound.websocket import SocketClosed
 from sivo.simulators.deepgram_query import parse
-from sivo.simulators.deepgram_stream import Close, DeepgramStream, Offence, Say
+from sivo.simulators.deepgram_stream import DeepgramStream
 from sivo.simulators.ear import Ear
 from sivo.simulators.script import SttScript
+from sivo.simulators.stt_connection import Close, Offence, Say
 from sivo.speech.deepgram import Deepgram, query
 from sivo.speech.deepgram_stt import ended
 from sivo.speech.faults import ProviderError
@@ -121,7 +122,7 @@ class DeepgramLine:
         if self.mute_finalize and isinstance(message, str) and "Finalize" in message:
             return
         server = self.server
-        self._answer(server.text(self.now, message) if isinstance(message, str) else server.audio(self.now, message))
+        self._answer(server.text(self.now, message) if isinstance(message, str) else server.binary(self.now, message))
 
     def _answer(self, outs: Iterable[Any]) -> None:
         for out in outs:
