@@ -32,6 +32,15 @@ class Settings(BaseSettings):
     #: SIP over UDP. Loopback unless the operator says otherwise.
     sip_host: str = "127.0.0.1"
     sip_port: int = Field(default=5060, ge=1, le=65535)
+    #: SIP over TCP on the same port.
+    sip_tcp: bool = True
+    #: SIP over TLS: None = one above ``sip_port`` (5061), 0 = none.
+    sip_tls_port: int | None = Field(default=None, ge=0, le=65535)
+    #: Certificate chain and private key (PEM) for it; without them a development certificate is made below ``home``.
+    sip_tls_certificate: Path | None = None
+    sip_tls_key: Path | None = None
+    #: Authorities (PEM) that carriers' certificates are checked against; None = the system's.
+    sip_tls_ca: Path | None = None
     #: Address put into Contact and SDP; empty = the address of the route to the peer.
     advertised_host: str = ""
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sivo.db.scopes import Connection, Database
 from sivo.routing.registrar import Binding
 from sivo.sip.peer import Peer
+from sivo.sip.uri import Uri
 
 
 async def save(conn: Connection, binding: Binding) -> None:
@@ -50,7 +51,8 @@ async def load(database: Database, now: datetime) -> list[Binding]:
             extension_id=row["extension_id"],
             extension=row["extension"],
             contact=row["contact"],
-            source=Peer(row["source_host"], row["source_port"]),
+            # The connection died with the process: a stream phone is tried where it says it can be reached.
+            source=Peer(row["source_host"], row["source_port"], _transport(row["contact"])),
             sip_call_id=row["sip_call_id"],
             cseq=row["cseq"],
             registered_at=row["registered_at"],
@@ -59,3 +61,7 @@ async def load(database: Database, now: datetime) -> list[Binding]:
         )
         for row in rows
     ]
+
+
+def _transport(contact: str) -> str:
+    return Uri.parse(contact).peer().transport

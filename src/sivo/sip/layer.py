@@ -300,6 +300,14 @@ class TransactionLayer:
         self._add_via(sent, destination)
         return txn.acknowledge(sent, destination)
 
+    def unreachable(self, destination: Peer, now: float) -> list[Output]:
+        """Nothing can be sent to ``destination``: requests that wait for an answer from there have timed out."""
+        waiting = [txn for txn in self._clients.values() if txn.destination == destination and txn.unanswered]
+        for txn in waiting:
+            txn.end()
+            self._settle(txn)
+        return _for_user([Timeout(txn) for txn in waiting])
+
     # --- time -----------------------------------------------------------------------------------------------------
 
     def next_timer(self) -> float | None:

@@ -35,6 +35,9 @@ class AudioStream:
     dtmf_payload_type: int | None
     ptime_ms: int
     direction: str
+    #: Where the peer takes RTCP: ``a=rtcp`` (RFC 3605) or None for the port beside its RTP, or on that (RFC 5761).
+    rtcp_port: int | None = None
+    rtcp_mux: bool = False
 
     @property
     def send(self) -> bool:
@@ -111,7 +114,15 @@ def audio_of(sdp: SessionDescription, *, prefer: Sequence[int] = (), ours: str =
         dtmf_payload_type=events[0] if events else None,
         ptime_ms=_ptime(media),
         direction=meet(theirs, ours),
+        rtcp_port=_rtcp_port(media),
+        rtcp_mux=media.attribute("rtcp-mux") is not None,
     )
+
+
+def _rtcp_port(media: Media) -> int | None:
+    text = (media.attribute("rtcp") or "").partition(" ")[0]
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    return value if 0 < value < 65536 else None
 
 
 def _ptime(media: Media) -> int:
@@ -177,6 +188,8 @@ class LocalSession:
             formats.append(str(stream.dtmf_payload_type))
             attributes.append(("rtpmap", f"{stream.dtmf_payload_type} telephone-event/8000"))
             attributes.append(("fmtp", f"{stream.dtmf_payload_type} 0-15"))
+        if stream.rtcp_mux:
+            attributes.append(("rtcp-mux", None))
         attributes += [("ptime", str(stream.ptime_ms)), (stream.direction, None)]
         return Media("audio", port, protocol, formats, attributes=attributes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, cast
@@ -14,7 +15,8 @@ from sivo.base.clock import Clock
 from sivo.sip.ladder import LadderEntry
 from sivo.sip.layer import TransactionLayer
 from sivo.sip.message import Request, Response
-from sivo.sip.peer import Peer, bracketed, is_ip
+from sivo.sip.peer import Peer, bracketed, is_ip, unbracketed
+from sivo.sip.streams import Streams, unmapped
 from sivo.sip.transactions import (
     AckTimeout,
     Answer,
@@ -76,7 +78,7 @@ class TransactionUser(Protocol):
 
 
 class SipUdp(asyncio.DatagramProtocol):
-    """The UDP transport of one process.
+    """The SIP transport of one process: UDP by itself, TCP and TLS through ``streams`` (see :meth:`listen`).
 
     ``tap`` gets a :class:`LadderEntry` of every message of ours, in and out. ``advertised_host`` goes into Via and
     Contact; empty means the address of the route to each peer. ``statistics`` counts received, sent, repeated,
@@ -105,24 +107,31 @@ class SipUdp(asyncio.DatagramProtocol):
         self._names: dict[str, tuple[str, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
+        self.streams = Streams(self._stream_message, self._stream_failed, clock, self.statistics)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def start(self, host: str, port: int) -> None:
         """Bind (port 0: any) and listen. Raises OSError if the address is taken."""
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_DGRAM)  # noqa: S104 - the caller's choice
+        found = await loop.getaddrinfo(unbracketed(host) or "0.0.0.0", port, type=socket.SOCK_DGRAM)  # noqa: S104 - the caller's choice
         family, kind, protocol, _, address = found[0]
         sock = socket.socket(family, kind, protocol)
         try:
             with contextlib.suppress(OSError):  # the kernel's limit stands then
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" serves both families
             sock.setblocking(False)
             sock.bind(address)
             await loop.create_datagram_endpoint(lambda: self, sock=sock)
         except BaseException:
             sock.close()
             raise
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Serve TCP too, or TLS with a server's ``tls`` context. Raises OSError if the address is taken."""
+        await self.streams.listen(host, port, tls)
 
     async def close(self) -> None:
         """Stop at once: transactions are forgotten, nothing more is sent."""
@@ -131,6 +140,7 @@ class SipUdp(asyncio.DatagramProtocol):
             self._timer = None
         for task in list(self._tasks):
             task.cancel()
+        await self.streams.close()
         if self._transport is not None:
             self._transport.close()
             await self._closed.wait()
@@ -171,29 +181,46 @@ class SipUdp(asyncio.DatagramProtocol):
 
     def contact_for(self, peer: Peer) -> tuple[str, int]:
         """Our host and port as ``peer`` should see them, for Contact, Via and SDP (host without brackets)."""
+        port = self.streams.port(peer.transport) or self.local.port
         if self._advertised:
-            return self._advertised, self.local.port
+            return self._advertised, port
         if self.local.host not in _WILDCARDS:
-            return self.local.host, self.local.port
+            return self.local.host, port
         known = self._routes.get(peer.host)
         if known is None:
             if len(self._routes) >= 10_000:
                 self._routes.clear()
             known = self._routes[peer.host] = _route_to(self._names.get(peer.host, (peer.host, 0.0))[0])
-        return known, self.local.port
+        return known, port
+
+    def contact_uri(self, peer: Peer) -> str:
+        """Our Contact as ``peer`` should see it: address, port and transport of the way that it uses."""
+        host, port = self.contact_for(peer)
+        transport = "" if peer.transport == "UDP" else f";transport={peer.transport.lower()}"
+        return f"sip:sivo@{bracketed(host)}:{port}{transport}"
 
     # --- what the socket and the timer bring ----------------------------------------------------------------------
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        source = Peer(addr[0], addr[1])
+        self._receive(data, Peer(unmapped(addr[0]), addr[1]), self.local)
+
+    def _stream_message(self, data: bytes, source: Peer, local: Peer) -> bool:
+        return not any(isinstance(output, Dropped) for output in self._receive(data, source, local))
+
+    def _stream_failed(self, peer: Peer) -> None:
+        """No connection: whoever waits for an answer from there need not wait any longer (§8.1.3.1, §18.4)."""
+        self._run(self.layer.unreachable(peer, self._clock.monotonic()))
+
+    def _receive(self, data: bytes, source: Peer, local: Peer) -> list[Output]:
         self.statistics["received"] += 1
         try:
-            outputs = self.layer.receive(data, source, self.local, self._clock.monotonic())
+            outputs = self.layer.receive(data, source, local, self._clock.monotonic())
         except Exception:
             self.statistics["handler_errors"] += 1
-            _log.exception("a datagram could not be handled", peer=str(source), size=len(data))
-            return
+            _log.exception("a message could not be handled", peer=str(source), size=len(data))
+            return [Dropped("malformed", source)]
         self._run(outputs)
+        return outputs
 
     def _poll(self) -> None:
         self._timer = None
@@ -261,7 +288,10 @@ class SipUdp(asyncio.DatagramProtocol):
     def _send(self, output: Send) -> None:
         self.statistics["repeated" if output.again else "sent"] += 1
         self._record(output.message, "out", output.destination, again=output.again)
-        host, port = output.destination.host, output.destination.port
+        host, port, transport, _ = output.destination
+        if transport in ("TCP", "TLS"):
+            self.streams.send(output.data, output.destination)
+            return
         if is_ip(host):
             self._sendto(output.data, host, port)
             return
@@ -274,6 +304,8 @@ class SipUdp(asyncio.DatagramProtocol):
     def _sendto(self, data: bytes, host: str, port: int) -> None:
         if self._transport is None:
             return
+        if ":" in self.local.host and ":" not in host:
+            host = f"::ffff:{host}"
         try:
             self._transport.sendto(data, (host, port))
         except (OSError, ValueError) as error:

@@ -30,7 +30,7 @@ MEDIA_EXEMPT = {"ai/resources.py"}
 
 #: Modules that must be pure: bytes and time in, bytes, timers and facts out.
 SANS_IO = ("sip", "media/jitter.py", "media/rtp.py", "media/dtmf.py", "media/latch.py", "calls/state.py", "ai/engine")
-SANS_IO_EXEMPT = {"sip/udp.py"}
+SANS_IO_EXEMPT = {"sip/udp.py", "sip/streams.py", "sip/tls.py"}
 IO_MODULES = {"asyncio", "socket", "aiohttp", "asyncpg", "time", "threading", "subprocess"}
 
 

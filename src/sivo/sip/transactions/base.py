@@ -143,6 +143,11 @@ class ClientTransaction(Transaction):
         self.cancelled = False
         self._data = bytes(request)
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether not even a provisional answer has come."""
+        return self.state in (State.CALLING, State.TRYING)
+
     @abstractmethod
     def start(self, now: float) -> list[Output]:
         """Send the request for the first time."""
