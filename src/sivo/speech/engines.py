@@ -9,6 +9,7 @@ from sivo.outbound.client import GuardedClient
 from sivo.speech.deepgram_stt import open_deepgram
 from sivo.speech.faults import ProviderError
 from sivo.speech.openai_stt import OpenAiTranscriber
+from sivo.speech.scribe_stt import open_scribe
 from sivo.speech.stt import OnText, SegmentStt, SttSession
 
 
@@ -39,5 +40,7 @@ def open_stt(
             return SegmentStt(OpenAiTranscriber(http, stage, phrases), on_text)
         case "deepgram":
             return open_deepgram(http, stage, on_text, tag=tag, patient=patient)
+        case "elevenlabs" | "elevenlabs_scribe_v2_realtime":
+            return open_scribe(http, stage, on_text, patient=patient)
         case _:
             return SegmentStt(Unspoken(stage.protocol), on_text)

@@ -11,11 +11,11 @@ from sivo.simulators.deepgram_query import parse
 from sivo.simulators.deepgram_stream import DeepgramStream
 from sivo.simulators.ear import Ear
 from sivo.simulators.script import SttScript
-from sivo.simulators.stt_connection import Close, Offence, Say
+from sivo.simulators.stt_connection import Close, Offence, Say, Stream
 from sivo.speech.deepgram import Deepgram, query
 from sivo.speech.deepgram_stt import ended
 from sivo.speech.faults import ProviderError
-from sivo.speech.live import Connect, Effect, Hang, Transmit
+from sivo.speech.live import Connect, Effect, Hang, LiveCore, Transmit
 from sivo.speech.stt import SttFailed, SttReady, SttText, SttTrouble
 from support.tones import ulaw_frames
 
@@ -25,8 +25,8 @@ class DeepgramLine:
 
     def __init__(self, script: SttScript, *, patient: bool = False, reachable: bool = True) -> None:
         self.now = 0.0
-        self.core = Deepgram(patient=patient)
-        self.server: DeepgramStream | None = None
+        self.core = self.make_core(patient)
+        self.server: Stream | None = None
         self.results: list[tuple[float, Any]] = []
         self.offences: list[str] = []
         self.sent: list[tuple[float, str | int]] = []  # text, or bytes of audio
@@ -36,8 +36,11 @@ class DeepgramLine:
         self.mute_finalize = False  # the server never answers Finalize
         self._script = script
         self._memory: dict[str, Any] = {}
-        self.call_ms = 0
+        self.call_ms = 0  # audio of the call so far
         self._do(self.core.start(self.now))
+
+    def make_core(self, patient: bool) -> LiveCore:
+        return Deepgram(patient=patient)
 
     # --- the world --------------------------------------------------------------------------------------------------
 
@@ -134,5 +137,4 @@ class DeepgramLine:
                 self._do(self.core.message(self.now, json.dumps(out.body)))
             elif isinstance(out, Close):
                 self.server = None
-                fault, fatal = ended(SocketClosed(out.code, out.reason))
-                self._do(self.core.closed(self.now, fault, fatal=fatal))
+                self.cut(out.reason)
