@@ -46,7 +46,7 @@ class Ending:
                 by=by,
                 detail=detail,
                 mos=_mos(stats),
-                stats={"media": stats} if stats else {},
+                stats={"media": stats, "quality": quality.of_legs(stats)} if stats else {},
                 config_reads=call.config_reads(),
             )
         )

@@ -84,6 +84,8 @@ class MediaSession:
             send=stream.send,
             receive=stream.receive,
             behind_nat=is_behind_nat(stream.host, signalled_from.host),
+            rtcp_port=stream.rtcp_port,
+            rtcp_mux=stream.rtcp_mux,
         )
         self._tell(wire.SetRemote, leg=leg, remote=remote)
 

@@ -103,6 +103,13 @@ class JitterBuffer:
         self.dropped = 0
         self.skipped = 0
         self.resyncs = 0
+        self._depths = 0.0
+        self._pops = 0
+
+    @property
+    def mean_ms(self) -> float:
+        """Mean of :attr:`buffered_ms` over the ticks at which something was there to be played."""
+        return self._depths / self._pops if self._pops else 0.0
 
     @property
     def buffered_ms(self) -> float:
@@ -151,6 +158,9 @@ class JitterBuffer:
                 return self._conceal()
             self.dropped += 1
             self._next += _FRAME
+        if self._segments:
+            self._depths += self.buffered_ms
+            self._pops += 1
         frame = self._take()
         self._next += _FRAME
         return frame

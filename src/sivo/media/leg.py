@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import secrets
 
-from sivo.media import codec, rtp
+from sivo.media import codec, rtcp, rtp
 from sivo.media.dtmf import DtmfReceiver, DtmfSender, Press
 from sivo.media.jitter import Frame, JitterBuffer
 from sivo.media.latch import Address, Latch
 from sivo.media.protocol import LegStats, Remote
+from sivo.media.reports import Reports, Sent
 
 _COMFORT_NOISE = 13  # RFC 3389: says "silence", which is what we play anyway
 #: No packet for this long on a leg that should be heard is reported once.
@@ -28,6 +29,12 @@ class Leg:
         self.sent = 0
         self.send_errors = 0
         self._latch = Latch()
+        self._control_latch = Latch()
+        self._reports = Reports(secrets.token_hex(12))
+        self._octets = 0
+        self._packets = 0
+        self._sent_stamp = (0, 0.0)  # RTP time and moment of the newest packet
+        self._packets_before: list[int] = [0, 0]  # at the two last reports
         self._buffer = JitterBuffer()
         self._reception = rtp.ReceptionStats()
         self._presses: list[Press] = []
@@ -56,12 +63,17 @@ class Leg:
         self.sends = remote.send and not address.is_unspecified
         if not address.is_unspecified:  # c=0.0.0.0 is a hold of old (RFC 3264 §8.4), no place to send to
             self._latch.negotiate(str(address), remote.port, remote.behind_nat)
+            control = remote.port if remote.rtcp_mux else remote.rtcp_port or remote.port + 1
+            self._control_latch.negotiate(str(address), control, remote.behind_nat)
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
     def datagram(self, data: bytes, source: Address, now: float) -> None:
         """Take one datagram that arrived at ``now``. Whatever is not the peer's audio or digits is only counted."""
         remote = self.remote
+        if remote is not None and remote.rtcp_mux and rtcp.is_rtcp(data):
+            self.control(data, source, now)
+            return
         if remote is None or not remote.receive:
             return
         try:
@@ -82,6 +94,48 @@ class Leg:
             self._presses += self._dtmf_in.put(packet.timestamp, packet.payload, now)
         elif packet.payload_type != _COMFORT_NOISE:
             self._buffer.put(packet, now)
+
+    def control(self, data: bytes, source: Address, now: float) -> None:
+        """Take one RTCP datagram that arrived at ``now``; only the peer's own are believed."""
+        if self.remote is None:
+            return
+        latched = self._latch.latched
+        if latched is not None and source[0] != latched[0]:
+            return
+        if self.remote.rtcp_mux and latched is not None and source != latched:
+            return
+        try:
+            rtcp.parse(data)
+            if self._control_latch.accept(source):
+                self._reports.take(data, self._ssrc, now)
+        except rtcp.RtcpError:
+            self._malformed += 1
+
+    def report(self, now: float, unix: float, *, bye: bool = False) -> tuple[bytes, Address, bool] | None:
+        """The RTCP packet that is due, where it goes, and whether on the RTP port; ``bye`` = the stream ends now."""
+        remote, destination = self.remote, self._control_destination()
+        if remote is None or destination is None or not (bye or self._reports.due(now)):
+            return None
+        if not self._packets and self._reception.ssrc is None:
+            return None  # nothing to report on
+        timestamp = self._sent_stamp[0] + int((now - self._sent_stamp[1]) * 1000) * codec.SAMPLES_PER_MS
+        sending = self._packets > self._packets_before[0]
+        self._packets_before = [self._packets_before[1], self._packets]
+        sent = Sent(self._ssrc, self._packets, self._octets, timestamp, sending)
+        return self._reports.next(sent, self._reception, now, unix, bye=bye), destination, remote.rtcp_mux
+
+    def _control_destination(self) -> Address | None:
+        """Symmetric, as RTP is: who reports to us, else the port beside the peer's RTP."""
+        remote, audio = self.remote, self._latch.destination
+        if remote is None or audio is None:
+            return None
+        if remote.rtcp_mux:
+            return audio
+        if self._control_latch.latched is not None:
+            return self._control_latch.latched
+        if audio[1] == remote.port:
+            return audio[0], remote.rtcp_port or remote.port + 1
+        return (audio[0], audio[1] + 1) if audio[1] < 65535 else None
 
     def hear(self, due: float) -> Frame:
         """Take the frame of the tick that is due at ``due`` out of the jitter buffer; also kept in ``frame``."""
@@ -124,7 +178,7 @@ class Leg:
         """Whether the peer has agreed on telephone-event."""
         return self.remote is not None and self.remote.dtmf_payload_type is not None
 
-    def packet(self, tick: int, payload: bytes) -> tuple[bytes, Address] | None:
+    def packet(self, tick: int, payload: bytes, now: float = 0.0) -> tuple[bytes, Address] | None:
         """The datagram of this tick and where it goes: ``payload`` (160 bytes in the peer's codec), or a digit that is
         being sent instead. None when the peer must not be sent to."""
         destination = self._latch.destination
@@ -142,6 +196,9 @@ class Leg:
             else:
                 payload = codec.silence(payload_type)
         self._marker = False
+        self._packets += 1
+        self._octets += len(payload)
+        self._sent_stamp = (self._timestamp + tick * codec.FRAME_SAMPLES, now)
         self._sequence = (self._sequence + 1) & 0xFFFF
         return rtp.build(payload_type, self._sequence, timestamp, self._ssrc, payload, marker), destination
 
@@ -163,4 +220,9 @@ class Leg:
             malformed=self._malformed,
             strangers=self._latch.strangers,
             send_errors=self.send_errors,
+            buffer_ms=round(buffer.mean_ms, 1),
+            rtcp_received=self._reports.received,
+            rtt_ms=None if self._reports.rtt_ms is None else round(self._reports.rtt_ms, 1),
+            remote_lost=self._reports.remote_lost,
+            remote_jitter_ms=round(self._reports.remote_jitter_ms, 2),
         )

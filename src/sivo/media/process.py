@@ -31,6 +31,8 @@ SLOW_S = 0.010
 #: Seconds for which sessions go on without ``call``.
 ORPHAN_S = 10.0
 LOAD_NOTE_TICKS = 250
+#: Every half second each leg is asked whether a report is due.
+_REPORT_TICKS = 25
 #: Lateness that is the machine's fault (others had the core) is only told from here on.
 _MACHINE_MS = 20.0
 
@@ -74,6 +76,7 @@ class MediaProcess:
         self._emit = emit
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Leg, RtpSocket] = {}
+        self._controls: dict[Leg, RtpSocket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._orphan: asyncio.TimerHandle | None = None
         self._cpu_mark = time.thread_time()
@@ -103,17 +106,20 @@ class MediaProcess:
 
     def add_leg(self, session: Session, leg: Leg, host: str) -> int:
         """Give a leg its port."""
-        sock = RtpSocket(self._loop, self.parts.ports.bind(host), leg.datagram)
-        self._sockets[leg] = sock
+        rtp, control = self.parts.ports.bind(host)
+        self._sockets[leg] = RtpSocket(self._loop, rtp, leg.datagram)
+        self._controls[leg] = RtpSocket(self._loop, control, leg.control)
         session.legs[leg.id] = leg
-        return sock.port
+        return self._sockets[leg].port
 
     def remove_leg(self, session: Session, leg: Leg) -> None:
         """Free a leg's port; the conversation on it ends."""
         if session.host is not None and session.host.leg is leg:
             self.stop_conversation(session, "caller_hangup")
         session.drop_leg(leg)
+        self._report(leg, bye=True)
         self._sockets.pop(leg).close()
+        self._controls.pop(leg).close()
 
     def start_capture(self, session: Session, record: bool) -> None:
         """Start the session's capture clock with the next tick."""
@@ -205,6 +211,9 @@ class MediaProcess:
                 session.rest(number, now)
             except Exception as error:
                 self._broken(session, error)
+        if number % _REPORT_TICKS == 0:
+            for leg in list(self._sockets):
+                self._report(leg)
         self._judge_lateness(sessions, late_ms)
         if number % LOAD_NOTE_TICKS == 0:
             self._emit(Note(session="", kind="load", data={**self.load(), "recent": self.ticker.recent().summary()}))
@@ -267,6 +276,13 @@ class MediaProcess:
             "skipped_ticks": self.ticker.skipped,
             **self.ticker.lateness.summary(),
         }
+
+    def _report(self, leg: Leg, *, bye: bool = False) -> None:
+        """Send what RTCP has to say about a leg, if it is time."""
+        report = leg.report(time.monotonic(), self.parts.clock.now().timestamp(), bye=bye)
+        if report is not None:
+            data, destination, mux = report
+            (self._sockets if mux else self._controls)[leg].send(data, destination)
 
     # --- small parts ------------------------------------------------------------------------------------------------
 

@@ -94,6 +94,10 @@ class Remote(msgspec.Struct, kw_only=True):
     #: The peer's own address means nothing (its SDP names a private one, its signalling came from elsewhere): latch
     #: onto whoever sends first instead of only onto ``host``.
     behind_nat: bool = False
+    #: Where the peer takes RTCP: a port of its own (RFC 3605), None = ``port`` + 1; with ``rtcp_mux`` (RFC 5761) it is
+    #: ``port``.
+    rtcp_port: int | None = None
+    rtcp_mux: bool = False
 
 
 # --- commands (call -> media) -------------------------------------------------------------------------------------
@@ -215,6 +219,13 @@ class LegStats(msgspec.Struct, kw_only=True):
     malformed: int = 0
     strangers: int = 0
     send_errors: int = 0
+    #: Mean time that a frame waited in the jitter buffer.
+    buffer_ms: float = 0.0
+    #: From the peer's RTCP: reports received, newest round trip (None: never measured), and what it lost of ours.
+    rtcp_received: int = 0
+    rtt_ms: float | None = None
+    remote_lost: int = 0
+    remote_jitter_ms: float = 0.0
 
 
 class RemoveLeg(_Message, kw_only=True):

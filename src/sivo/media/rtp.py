@@ -135,6 +135,26 @@ class ReceptionStats:
         return self._lost_before + max(expected - self._received_of_stream, 0)
 
     @property
+    def ssrc(self) -> int | None:
+        """The stream that is received now; None before its first packet."""
+        return self._ssrc
+
+    @property
+    def highest(self) -> int:
+        """Highest sequence number of the stream, extended with its cycles."""
+        return self._highest
+
+    @property
+    def expected(self) -> int:
+        """Packets of the stream that were sent as far as its sequence numbers tell."""
+        return 0 if self._ssrc is None else self._highest - self._base + 1
+
+    @property
+    def received_of_stream(self) -> int:
+        """Packets of the stream that came."""
+        return self._received_of_stream
+
+    @property
     def jitter_ms(self) -> float:
         """Interarrival jitter (RFC 3550 A.8) in milliseconds."""
         return self.jitter * 1000 / self._rate

@@ -165,9 +165,9 @@ class Session:
             return
         for leg in self.legs.values():
             if leg.sends:
-                self._send_leg(leg, number, send)
+                self._send_leg(leg, number, due, send)
 
-    def _send_leg(self, leg: Leg, number: int, send: Send) -> None:
+    def _send_leg(self, leg: Leg, number: int, due: float, send: Send) -> None:
         assert leg.remote is not None
         payload_type = leg.remote.payload_type
         peer = self.bridge.peer(leg) if self.bridge else None
@@ -178,7 +178,7 @@ class Session:
             payload = self.host.next_frame(payload_type)
         else:
             payload = codec.silence(payload_type)
-        packet = leg.packet(number, payload)
+        packet = leg.packet(number, payload, due)
         if packet is not None:
             if send(leg, *packet):
                 leg.sent += 1

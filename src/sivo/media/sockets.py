@@ -28,7 +28,7 @@ class PortPool:
     """
 
     def __init__(self, first: int, last: int, index: int = 0, shares: int = 1) -> None:
-        even = range(first + (first & 1), last + 1, 2)
+        even = range(first + (first & 1), last, 2)  # the odd port above each is its RTCP's
         size = len(even) // shares
         self._ports = even[index * size : (index + 1) * size]
         if not self._ports:
@@ -40,31 +40,42 @@ class PortPool:
             )
         self._next = 0
 
-    def bind(self, host: str) -> socket.socket:
-        """A bound, non-blocking UDP socket; ``SivoError`` ``MEDIA_NO_PORT`` when all are taken, ``VALIDATION_FAILED``
-        for an address that is not this machine's."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    def bind(self, host: str) -> tuple[socket.socket, socket.socket]:
+        """Two bound, non-blocking UDP sockets: RTP on an even port, RTCP on the next one. ``SivoError``
+        ``MEDIA_NO_PORT`` when all are taken, ``VALIDATION_FAILED`` for an address that is not this machine's."""
         for _ in range(len(self._ports)):
             port = self._ports[self._next]
             self._next = (self._next + 1) % len(self._ports)
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            try:
-                sock.bind((host, port))
-            except OSError as error:
-                sock.close()
-                if error.errno == errno.EADDRINUSE:
-                    continue
-                raise SivoError(
-                    "VALIDATION_FAILED", f"no RTP port can be opened on {host}: {error.strerror}", where="host"
-                ) from error
-            _mark(sock, family)
-            return sock
+            rtp = _bound(host, port)
+            if rtp is None:
+                continue
+            control = _bound(host, port + 1)
+            if control is not None:
+                return rtp, control
+            rtp.close()
         raise SivoError(
             MEDIA_NO_PORT,
             f"all {len(self._ports)} RTP ports of this media process are taken",
             where="SIVO_RTP_PORT_MIN",
             remedy="widen the RTP port range or run more media processes",
         )
+
+
+def _bound(host: str, port: int) -> socket.socket | None:
+    """A socket on that port; None when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise SivoError(
+            "VALIDATION_FAILED", f"no RTP port can be opened on {host}: {error.strerror}", where="host"
+        ) from error
+    _mark(sock, family)
+    return sock
 
 
 def _mark(sock: socket.socket, family: socket.AddressFamily) -> None:
