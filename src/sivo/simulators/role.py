@@ -9,11 +9,28 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from sivo.base import logs
-from sivo.simulators import control, deepgram_server
+from sivo.simulators import (
+    control,
+    deepgram_server,
+    elevenlabs_http,
+    elevenlabs_socket,
+    openai_audio,
+    openai_chat,
+    scribe_server,
+)
 from sivo.simulators.script import World
+from sivo.simulators.voice import one_voice
 
 #: Rooms of the house: each gives the routes of one vendor protocol.
-PROTOCOLS = (control.routes, deepgram_server.routes)
+PROTOCOLS = (
+    control.routes,
+    deepgram_server.routes,
+    elevenlabs_http.routes,
+    elevenlabs_socket.routes,
+    openai_audio.routes,
+    openai_chat.routes,
+    scribe_server.routes,
+)
 
 _log = logs.get("simulators")
 
@@ -21,6 +38,7 @@ _log = logs.get("simulators")
 def make_app(world: World) -> web.Application:
     """The application that serves all protocols for the accounts of ``world``."""
     app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.cleanup_ctx.append(one_voice)
     for routes in PROTOCOLS:
         app.add_routes(routes(world))
     return app

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 Ms = Annotated[int, Field(ge=0, le=600_000)]
+_GREETED: tuple[str | dict[str, Any], ...] = ("Hello, how can I help you?",)
 
 
 class _Part(BaseModel):
@@ -38,6 +39,45 @@ class SttScript(_Part):
     piece_ms: Ms = 5_000
 
 
+class TtsScript(_Part):
+    """How text-to-speech behaves. ``tones``: text -> frequency in Hz; such a text is a tone of 60 ms a character (at
+    most 1 s) instead of speech, so that a phone can tell by ear what it hears."""
+
+    #: Voices of the account; an empty list has every voice.
+    voices: list[str] = Field(default_factory=list)
+    #: Models that are served; an empty list serves every model that ElevenLabs has (OpenAI: any).
+    models: list[str] = Field(default_factory=list)
+    tones: dict[str, int] = Field(default_factory=dict)
+    #: Language that espeak-ng speaks for this account.
+    spoken: str = "en-us"
+    #: From the text to its first audio, and between two pieces of 200 ms of audio.
+    first_byte_ms: Ms = 120
+    piece_every_ms: Ms = 5
+    #: From the last audio of a context to its ``isFinal``.
+    final_ms: Ms = 5
+    #: Whether the workspace may use the text-to-dialogue sockets.
+    dialogue: bool = True
+
+
+class LlmScript(_Part):
+    """What a chat model answers. ``replies``: one a request, words or a whole JSON object (sent as JSON text); the last
+    one repeats."""
+
+    replies: list[str | dict[str, Any]] = Field(default_factory=lambda: [*_GREETED])
+    #: Reasoning that comes first; ``reasoning_in``: the field it comes in, or ``think`` for tags inside the answer.
+    reasoning: str = ""
+    reasoning_in: str = "reasoning_content"
+    #: Models that are served (empty: any) and models that were retired.
+    models: list[str] = Field(default_factory=list)
+    retired: list[str] = Field(default_factory=list)
+    first_token_ms: Ms = 200
+    token_every_ms: Ms = 2
+    #: Answer 400 to ``stream_options``, as some servers do.
+    refuses_stream_options: bool = False
+    #: Where usage stands: ``usage``, ``x_groq`` or nowhere.
+    usage_in: str = "usage"
+
+
 class FaultOrder(_Part):
     """Something that goes wrong. ``protocol`` and ``kind`` are named by the server that carries it out; it happens on
     uses ``skip`` to ``skip + times`` of that protocol, ``after_ms`` of audio (or time) into it."""
@@ -53,6 +93,8 @@ class Script(_Part):
     """Everything about one account."""
 
     stt: SttScript = Field(default_factory=SttScript)
+    tts: TtsScript = Field(default_factory=TtsScript)
+    llm: LlmScript = Field(default_factory=LlmScript)
     faults: list[FaultOrder] = Field(default_factory=list)
 
 

@@ -79,10 +79,12 @@ def named_fault(name: str, model: str, where: str) -> ProviderError | None:
 def http_fault(status: int, body: bytes, model: str) -> ProviderError:
     """The fault of an answer that is no audio."""
     name = error_name(body)
-    known = named_fault(name, model, f"HTTP {status}")
-    if known is not None:
-        return known
-    label = f" {name}" if name else ""
+    fault = named_fault(name, model, f"HTTP {status}") or _by_status(status, f" {name}" if name else "")
+    fault.status = status
+    return fault
+
+
+def _by_status(status: int, label: str) -> ProviderError:
     if status >= 500:
         return ProviderError("refused", f"the server failed (HTTP {status}{label})")
     if status in (401, 403):

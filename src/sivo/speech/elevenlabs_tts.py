@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from sivo.media.protocol import Stage
-from sivo.outbound.client import GuardedClient, HandshakeRefused
+from sivo.outbound.client import GuardedClient
 from sivo.speech.alignment import Alignment
 from sivo.speech.elevenlabs import speaks_dialogue
 from sivo.speech.elevenlabs_http import ElevenLabsHttp
@@ -33,7 +33,8 @@ class ElevenLabsSynthesizer:
                         yield piece
                 return
             except ProviderError as error:
-                if not (self._may_fall_back and _no_access(error)):
+                # A status is the answer to the handshake: no text was sent yet.
+                if not self._may_fall_back or error.status not in (403, 404):
                     raise
                 self._over_http = True
         async with aclosing(self._http.speak(text)) as pieces:
@@ -43,11 +44,3 @@ class ElevenLabsSynthesizer:
     async def close(self) -> None:
         """See :class:`sivo.speech.tts.Synthesizer`."""
         await self._socket.close()
-
-
-def _no_access(error: ProviderError) -> bool:
-    """403 or 404 at the handshake: before any text was sent."""
-    refused = error.__cause__
-    while refused is not None and not isinstance(refused, HandshakeRefused):
-        refused = refused.__cause__
-    return isinstance(refused, HandshakeRefused) and refused.http_status in (403, 404)

@@ -40,7 +40,26 @@ class _Voice(ctypes.Structure):
     ]
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_END_OF_EVENTS, _WORD_EVENT = 0, 1
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 class Espeak:
@@ -56,6 +75,8 @@ class Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         self._sink: Any = None
+        #: Place in the text and time in ms of every word of the last request.
+        self.words: list[tuple[int, int]] = []
 
     def voices(self) -> tuple[list[str], list[str]]:
         """Languages ("en-us") and variants ("f3") that may be joined with a plus sign."""
@@ -66,6 +87,7 @@ class Espeak:
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             return False
         self._library.espeak_SetParameter(_RATE_PARAMETER, round(_WORDS_PER_MINUTE * speed), 0)
+        self.words.clear()
         converter = Resampler(self._source_rate, RATE)
         self._sink = lambda samples: sink(to_pcm16(converter.feed(samples)))
         data = text.encode()
@@ -75,7 +97,12 @@ class Espeak:
         self._sink = None
         return True
 
-    def _take(self, samples: Any, count: int, _events: Any) -> int:
+    def _take(self, samples: Any, count: int, events: Any) -> int:
+        index = 0
+        while events[index].type != _END_OF_EVENTS:
+            if events[index].type == _WORD_EVENT:
+                self.words.append((events[index].text_position - 1, events[index].audio_position))
+            index += 1
         if samples and count:
             self._sink(np.ctypeslib.as_array(samples, (count,)).astype(np.float32))
         return 0
@@ -98,7 +125,8 @@ def _bytes(text: bytes) -> Any:
 
 
 def main() -> None:
-    """Answer ``{"voices": true}`` and ``{"text", "voice", "speed"}`` until the parent closes the pipe."""
+    """Answer ``{"voices": true}`` and ``{"text", "voice", "speed"}`` (with ``words``: also where they begin) until the
+    parent closes the pipe."""
     channel = ChildChannel()
     engine = Espeak()
     languages, variants = engine.voices()
@@ -112,7 +140,8 @@ def main() -> None:
             request["speed"],
             lambda pcm: channel.write({"pcm": pcm}) if pcm else None,
         )
-        channel.write({"done": True, "known": known})
+        words = {"words": engine.words} if request.get("words") else {}
+        channel.write({"done": True, "known": known, **words})
 
 
 if __name__ == "__main__":

@@ -16,10 +16,12 @@ Cause = Literal["refused", "slow", "cut", "rejected", "garbage", "guard"]
 class ProviderError(Exception):
     """A provider did not do its part. ``detail`` is for people and holds no secret and no spoken text."""
 
-    def __init__(self, cause: Cause, detail: str) -> None:
+    def __init__(self, cause: Cause, detail: str, *, status: int = 0) -> None:
         super().__init__(f"{cause}: {detail}")
         self.cause: Cause = cause
         self.detail = detail
+        #: HTTP status of the answer, 0 when it was none.
+        self.status = status
 
 
 def explain(error: Exception, *, streaming: bool = False) -> ProviderError:
