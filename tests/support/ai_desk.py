@@ -210,7 +210,8 @@ class Caller:
     def heard(self) -> list[Tone]:
         """Every stretch of tone so far, 40 ms or longer."""
         for packet in self.rtp.received[self._read :]:
-            self._hear(packet)
+            if packet.payload_type == 0 and len(packet.payload) == 160:
+                self._hear(packet)
         self._read = len(self.rtp.received)
         return [tone for tone in self.tones if tone.hertz and tone.ms >= 40]
 
@@ -264,9 +265,7 @@ class Caller:
 
 
 def _pitch(packet: Received) -> int:
-    """The strongest frequency of a frame in Hz, 0 for silence and for anything that is no audio."""
-    if packet.payload_type != 0 or len(packet.payload) != 160:
-        return 0
+    """The strongest frequency of a 20 ms PCMU frame in Hz, 0 for silence."""
     samples = np.frombuffer(audioop.ulaw2lin(packet.payload, 2), "<i2").astype(float)
     if float(np.sqrt((samples**2).mean())) < 200:
         return 0
