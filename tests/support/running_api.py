@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from sivo.api.services import open_context
 from sivo.base.clock import Clock, SystemClock
 from sivo.base.settings import Settings
 from sivo.db.scopes import Database
+from support.sign_in import SignIn
 
 
 @dataclass
@@ -29,6 +30,7 @@ class RunningApi:
     http: httpx.AsyncClient
     local: httpx.AsyncClient
     url: str
+    sign_in: SignIn = field(default_factory=SignIn)
 
     async def ok(self, method: str, path: str, body: Any = None, tenant: Any = None, **kwargs: Any) -> Any:
         """A request of the local operator that must succeed; the decoded answer."""
@@ -50,10 +52,11 @@ class RunningApi:
         return str(user["id"])
 
     async def login(self, email: str, password: str, source: str = "127.0.0.1", **body: Any) -> httpx.Response:
-        """POST /api/auth/login from the loopback address ``source`` (the login limit counts by address)."""
+        """Sign in from the loopback address ``source`` (the login limit counts by address), second factor included."""
         transport = httpx.AsyncHTTPTransport(local_address=source, verify=False)
         async with httpx.AsyncClient(transport=transport, base_url=self.url) as client:
-            return await client.post("/api/auth/login", json={"email": email, "password": password, **body})
+            answer = await client.post("/api/auth/login", json={"email": email, "password": password, **body})
+            return await self.sign_in.finish(client, email, answer)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sivo.api.problems import PAYLOAD_TOO_LARGE, problem
 from sivo.base.errors import SivoError
+from sivo.identity.authentication import STANDING
 
 #: Bytes. The largest honest body is a resource with a long prompt, some 100 KiB.
 MAX_BODY = 1_000_000
@@ -56,7 +57,10 @@ class BodyLimit:
 
 
 class SecurityHeaders:
-    """Adds what browsers should be told with every answer; answers of the API are never cached by others."""
+    """Adds what browsers should be told with every answer, and the rate limit that the request was counted under.
+
+    Answers of the API are never cached by others.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,6 +75,8 @@ class SecurityHeaders:
                 headers = message.setdefault("headers", [])
                 present = {name.lower() for name, _ in headers}
                 headers.extend(pair for pair in _SECURITY_HEADERS if pair[0] not in present)
+                standing = scope.get("state", {}).get(STANDING, {})
+                headers.extend((name.lower().encode(), value.encode()) for name, value in standing.items())
                 if b"cache-control" not in present:
                     headers.append((b"cache-control", b"no-store"))
             await send(message)

@@ -14,6 +14,7 @@ A route takes its caller through one of two gates and never looks at a token its
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Protocol
 from uuid import UUID
@@ -27,7 +28,12 @@ from sivo.config.change import Author
 #: A superadmin called a tenant's route without saying which tenant.
 TENANT_REQUIRED = register("TENANT_REQUIRED", 400)
 
+#: What the caller wants needs password or factor again; see :data:`STEP_UP_LIFE`.
+STEP_UP_REQUIRED = register("STEP_UP_REQUIRED", 403)
+
 TENANT_HEADER = "X-Tenant-Id"
+#: Dangerous actions are open for so long after a login or a step-up.
+STEP_UP_LIFE = timedelta(minutes=10)
 
 
 class Role(StrEnum):
@@ -75,6 +81,10 @@ class Caller:
     role: Role
     author: Author
     session_id: UUID | None = None
+    #: The tenant that the caller belongs to; differs from ``tenant_id`` for a superadmin who named another.
+    home_id: UUID | None = None
+    #: When the caller last showed password or factor in this session.
+    confirmed_at: datetime | None = None
 
 
 class Authenticator(Protocol):
@@ -86,13 +96,15 @@ class Authenticator(Protocol):
 _bearer = HTTPBearer(auto_error=False, description="Access token from POST /api/auth/login")
 
 
-async def current_caller(
-    request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Caller:
+async def bearer_token(bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> str | None:
+    """The token of the Authorization header."""
+    return bearer.credentials if bearer else None
+
+
+async def current_caller(request: Request, token: Annotated[str | None, Depends(bearer_token)]) -> Caller:
     """The authenticated caller of this request. Raises SivoError UNAUTHENTICATED."""
     authenticator: Authenticator = request.app.state.authenticator
-    return await authenticator.authenticate(request, bearer.credentials if bearer else None)
+    return await authenticator.authenticate(request, token)
 
 
 class RoleGate:
@@ -134,6 +146,40 @@ class OperatorGate:
 
 
 require_operator = OperatorGate()
+
+
+class SessionGate:
+    """A FastAPI dependency for routes about the caller's own session: there must be one."""
+
+    async def __call__(self, caller: Annotated[Caller, Depends(current_caller)]) -> Caller:
+        if caller.session_id is None or caller.user_id is None or caller.home_id is None:
+            raise SivoError("VALIDATION_FAILED", "a caller of the local socket has no session", where="session")
+        return caller
+
+
+own_session = SessionGate()
+
+
+class StepUpGate:
+    """A FastAPI dependency of dangerous actions: password or factor was shown within :data:`STEP_UP_LIFE`.
+
+    Stands beside the gate of the role. The local socket needs none: the kernel has said who it is.
+    """
+
+    async def __call__(self, request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> None:
+        if caller.session_id is None:
+            return
+        now = request.app.state.context.clock.now()
+        if caller.confirmed_at is None or now - caller.confirmed_at > STEP_UP_LIFE:
+            raise SivoError(
+                STEP_UP_REQUIRED,
+                "this action needs your password or second factor again",
+                remedy="POST /api/auth/step-up, then repeat the request",
+                details={"max_age_sec": int(STEP_UP_LIFE.total_seconds())},
+            )
+
+
+require_step_up = StepUpGate()
 
 
 #: Any signed-in person of a tenant.

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from fastapi import Request
 
 from sivo.base.clock import Clock
-from sivo.base.errors import SivoError
+from sivo.base.errors import SivoError, register
 from sivo.config.change import Author
 from sivo.db.scopes import Database
-from sivo.identity import credentials
+from sivo.identity import sessions
 from sivo.identity.access import TENANT_HEADER, Caller, Role
 from sivo.identity.directory import Directory
+from sivo.identity.hosts import Hosts
+from sivo.identity.overrides import Overrides
 from sivo.identity.people import People, person
-from sivo.identity.rates import GENERAL, Rates
+from sivo.identity.rates import GENERAL, Standing
+from sivo.identity.sessions import Session
+from sivo.identity.shared_rates import GeneralRates
 from sivo.identity.token_cache import TokenCache
 from sivo.identity.tokens import Claims, Tokens, refused
 
@@ -23,31 +28,57 @@ from sivo.identity.tokens import Claims, Tokens, refused
 PEER_UID = "sivo_peer_uid"
 
 
+#: Name under which the rate limit of a request stands in ``scope["state"]``; ``sivo.api.limits`` makes headers of it.
+STANDING = "sivo_rate_limit"
+#: Authenticated endpoints with a published limit of their own.
+OWN_LIMIT = frozenset({"/api/auth/agent", "/auth/agent"})
+
+
+def note_standing(request: Request, standing: Standing) -> None:
+    """Let the answer tell where the client stands. Raises RATE_LIMITED when it went too far."""
+    request.scope.setdefault("state", {})[STANDING] = standing.headers()
+    standing.check()
+
+
 def peer_uid(request: Request) -> int | None:
     """The uid of the process at the other end of the local socket; None on TCP."""
     uid: int | None = request.scope.get("state", {}).get(PEER_UID)
     return uid
 
 
+TENANT_HOST_MISMATCH = register("TENANT_HOST_MISMATCH", 401)
+
+
 class Authentication:
     """The authenticator of an ``api`` process."""
 
     def __init__(
-        self, database: Database, directory: Directory, people: People, tokens: Tokens, rates: Rates, clock: Clock
+        self,
+        database: Database,
+        hosts: Hosts,
+        directory: Directory,
+        people: People,
+        tokens: Tokens,
+        rates: GeneralRates,
+        overrides: Overrides,
+        clock: Clock,
     ) -> None:
         self._database = database
+        self._hosts = hosts
         self._directory = directory
         self._people = people
         self._tokens = tokens
         self._rates = rates
+        self._overrides = overrides
         self._clock = clock
         self.cache = TokenCache(clock)
 
     async def authenticate(self, request: Request, token: str | None) -> Caller:
         """The caller of ``request``, counted under the general limit.
 
-        Raises UNAUTHENTICATED without a valid token, RATE_LIMITED above 600 requests a minute, INSUFFICIENT_ROLE
-        when somebody other than a superadmin names another tenant, NOT_FOUND when the named tenant is not there.
+        Raises UNAUTHENTICATED without a valid token, RATE_LIMITED above 600 requests a minute, TENANT_HOST_MISMATCH on
+        the host of another tenant, INSUFFICIENT_ROLE when somebody other than a superadmin names another tenant,
+        NOT_FOUND when the named tenant is not there.
         """
         uid = peer_uid(request)
         if token is None and uid is not None:
@@ -56,8 +87,23 @@ class Authentication:
         if token is None:
             raise SivoError("UNAUTHENTICATED", "this route needs an access token", where="header Authorization")
         caller = self.cache.get(token) or await self._verify(token)
-        self._rates.take(GENERAL, str(caller.user_id))
-        return await self._in_tenant(caller, request)
+        if request.url.path not in OWN_LIMIT:
+            limit = self._overrides.limit(GENERAL, caller.home_id)
+            note_standing(request, await self._rates.take(limit, str(caller.user_id)))
+        caller = await self._in_tenant(caller, request)
+        await self.check_host(request, caller.tenant_id)
+        return caller
+
+    async def check_host(self, request: Request, tenant_id: UUID | None) -> None:
+        """On the host of a tenant's console only that tenant is served. Raises TENANT_HOST_MISMATCH."""
+        owner = await self._hosts.owner(request.headers.get("host", ""))
+        if owner is not None and owner != tenant_id:
+            raise SivoError(
+                TENANT_HOST_MISMATCH,
+                "this token belongs to another tenant than this host",
+                where="header Host",
+                remedy="use the host of your own tenant, or the shared API host",
+            )
 
     def identity_changed(self, payload: str) -> None:
         """Notification that sessions of a tenant ended; empty: anything may have happened."""
@@ -72,26 +118,33 @@ class Authentication:
         tenant_id = await self._directory.tenant_of_session(claims.session_id)
         if tenant_id is None:
             raise refused("the session of this token is not known")
-        await self._check_session(tenant_id, claims)
+        session = await self._check_session(tenant_id, claims)
         caller = Caller(
             tenant_id,
             claims.user_id,
             claims.role,
             Author(f"user:{claims.user_id}", claims.role.value),
             claims.session_id,
+            tenant_id,
+            session.confirmed_at,
         )
-        self.cache.put(token, caller, claims.expires_at, generation)
+        until = min(claims.expires_at, int(session.expires_at.timestamp()))
+        self.cache.put(token, caller, until, generation)
         return caller
 
-    async def _check_session(self, tenant_id: UUID, claims: Claims) -> None:
-        """The session is open, the user still there, and still in the role that the token says."""
+    async def _check_session(self, tenant_id: UUID, claims: Claims) -> Session:
+        """The session is open, the user still there and in the role that the token says, with the factor it needs."""
         async with self._database.tenant(tenant_id) as connection:
-            session = await credentials.find_session(connection, claims.session_id)
+            session = await sessions.find_session(connection, claims.session_id)
             user = await person(connection, tenant_id, claims.user_id)
+            identity = await self._people.identity_in(connection, tenant_id) if user else None
         if session is None or session.user_id != claims.user_id or not session.valid_at(self._clock.now()):
             raise refused("the session of this token has ended")
-        if user is None or not user.may_sign_in or user.role != claims.role:
+        if user is None or identity is None or not user.may_sign_in or user.role != claims.role:
             raise refused("the user of this token has changed")
+        if identity.requires_factor(user.role) and session.factor is None:
+            raise refused("this role needs a second factor now")
+        return session
 
     async def _in_tenant(self, caller: Caller, request: Request) -> Caller:
         header = request.headers.get(TENANT_HEADER)
@@ -109,4 +162,4 @@ class Authentication:
             raise SivoError("INSUFFICIENT_ROLE", "only a superadmin names another tenant", where=TENANT_HEADER)
         if not await self._people.tenant_exists(wanted):
             raise SivoError("NOT_FOUND", f"there is no tenant {wanted}", where=f"header {TENANT_HEADER}")
-        return Caller(wanted, caller.user_id, caller.role, caller.author, caller.session_id)
+        return replace(caller, tenant_id=wanted)

@@ -20,6 +20,9 @@ from sivo.identity.signing_keys import ALGORITHM, SigningKey
 
 AUDIENCE = "sivo-api"
 ACCESS = "access"
+#: Audience and type of a token that stands between password and second factor; it opens nothing else.
+MFA_AUDIENCE = "sivo-mfa"
+MFA = "mfa"
 #: Longer ones are refused before anything is decoded; ours are below 1 KiB.
 MAX_TOKEN_LENGTH = 4096
 
@@ -47,6 +50,15 @@ class Subject:
     session_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class PendingClaims:
+    """What a verified half-signed-in token says."""
+
+    user_id: UUID
+    tenant_id: UUID
+    pending_id: UUID
+
+
 class KeySource(Protocol):
     """Where signing keys come from: :class:`sivo.identity.signing_keys.SigningKeys`."""
 
@@ -64,11 +76,8 @@ class Tokens:
         self._issuer = issuer
 
     def issue(self, subject: Subject, ttl_sec: int) -> str:
-        """A signed token with ``exp - iat`` exactly ``ttl_sec`` (``auth.jwt_ttl_sec``)."""
-        now = int(self._clock.now().timestamp())
-        key = self._keys.current()
+        """A signed access token with ``exp - iat`` exactly ``ttl_sec`` (``auth.jwt_ttl_sec``)."""
         claims: dict[str, Any] = {
-            "iss": self._issuer,
             "aud": AUDIENCE,
             "typ": ACCESS,
             "sub": str(subject.user_id),
@@ -77,13 +86,46 @@ class Tokens:
             "role": subject.role.value,
             "sid": str(subject.session_id),
             "jti": str(uuid4()),
-            "iat": now,
-            "exp": now + ttl_sec,
         }
-        return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key.key, algorithms=[ALGORITHM])
+        return self._sign(claims, ttl_sec)
+
+    def issue_pending(self, claims: PendingClaims, ttl_sec: int) -> str:
+        """A signed token that can only finish the login ``claims.pending_id``."""
+        return self._sign(
+            {
+                "aud": MFA_AUDIENCE,
+                "typ": MFA,
+                "sub": str(claims.user_id),
+                "tid": str(claims.tenant_id),
+                "jti": str(claims.pending_id),
+            },
+            ttl_sec,
+        )
 
     async def verify(self, token: str) -> Claims:
-        """The claims of a token that we signed, for this audience, not expired. Raises UNAUTHENTICATED.
+        """The claims of an access token that we signed, for this audience, not expired. Raises UNAUTHENTICATED."""
+        claims = await self._verified(token, AUDIENCE, ACCESS, "sid")
+        try:
+            return _claims(claims)
+        except (ValueError, TypeError, KeyError) as error:
+            raise refused("the token's claims are not those of an access token") from error
+
+    async def verify_pending(self, token: str) -> PendingClaims:
+        """The claims of a half-signed-in token. Raises UNAUTHENTICATED."""
+        claims = await self._verified(token, MFA_AUDIENCE, MFA, "jti")
+        try:
+            return PendingClaims(UUID(claims["sub"]), UUID(claims["tid"]), UUID(claims["jti"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise refused("the token's claims are not those of a half-signed-in token") from error
+
+    def _sign(self, claims: dict[str, Any], ttl_sec: int) -> str:
+        now = int(self._clock.now().timestamp())
+        key = self._keys.current()
+        full = {"iss": self._issuer, **claims, "iat": now, "exp": now + ttl_sec}
+        return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, full, key.key, algorithms=[ALGORITHM])
+
+    async def _verified(self, token: str, audience: str, typ: str, essential: str) -> dict[str, Any]:
+        """Claims whose signature, times, issuer, audience and type are right.
 
         ``alg`` is checked before a key is looked up, so ``none`` and HS256 with the public key never reach one.
         """
@@ -96,23 +138,21 @@ class Tokens:
             raise refused("the token was not signed by a key of this platform")
         try:
             decoded = jwt.decode(token, key.key, algorithms=[ALGORITHM])
-            self._registry().validate(decoded.claims)
-            return _claims(decoded.claims)
+            self._registry(audience, typ, essential).validate(decoded.claims)
         except JoseError as error:
             raise refused(f"the token is not valid: {error.error}") from error
         except (ValueError, TypeError, KeyError) as error:
-            raise refused("the token's claims are not those of an access token") from error
+            raise refused("the token is not valid") from error
+        return dict(decoded.claims)
 
-    def _registry(self) -> JWTClaimsRegistry:
+    def _registry(self, audience: str, typ: str, essential: str) -> JWTClaimsRegistry:
+        required: dict[str, Any] = {name: {"essential": True} for name in ("sub", "exp", "iat", essential)}
         return JWTClaimsRegistry(
             now=int(self._clock.now().timestamp()),
             iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": AUDIENCE},
-            typ={"essential": True, "value": ACCESS},
-            sub={"essential": True},
-            sid={"essential": True},
-            exp={"essential": True},
-            iat={"essential": True},
+            aud={"essential": True, "value": audience},
+            typ={"essential": True, "value": typ},
+            **required,
         )
 
 

@@ -22,7 +22,7 @@ async def test_the_document_is_openapi_31_and_names_every_door(settings: Setting
         for operation in methods.values()
         if not operation.get("security")
     }
-    assert unsecured == {"/healthz", "/readyz", "/.well-known/jwks.json", "/api/auth/login"}
+    assert unsecured == {"/healthz", "/readyz", "/.well-known/jwks.json", "/api/auth/login", "/api/auth/refresh"}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert "default" in operation["responses"], (method, path)

@@ -26,6 +26,15 @@ OPEN = {
     ("GET", "/api/openapi.json"),
     ("POST", "/api/auth/login"),
     ("POST", "/auth/login"),
+    ("POST", "/api/auth/refresh"),
+    ("POST", "/auth/refresh"),
+    # These take the token of a login that is not finished; test_identity_mfa shows that nothing else opens them.
+    ("POST", "/api/auth/mfa"),
+    ("POST", "/api/auth/mfa/webauthn/options"),
+    ("POST", "/api/auth/mfa/enrol/totp"),
+    ("POST", "/api/auth/mfa/enrol/totp/confirm"),
+    ("POST", "/api/auth/mfa/enrol/webauthn/options"),
+    ("POST", "/api/auth/mfa/enrol/webauthn"),
 }
 #: Open to every signed-in caller whatever the role; they are about the caller alone.
 ANYBODY = {("GET", "/api/me"), ("POST", "/api/auth/logout"), ("POST", "/auth/logout")}

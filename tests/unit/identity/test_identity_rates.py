@@ -6,70 +6,56 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sivo.base.clock import VirtualClock
 from sivo.base.errors import SivoError
-from sivo.identity.rates import GENERAL, LOGIN, Limit, Rates
-
-
-def _take(rates: Rates, limit: Limit, key: str = "k") -> int | None:
-    """None when accepted, else the seconds to wait."""
-    try:
-        rates.take(limit, key)
-    except SivoError as error:
-        assert (error.code, error.status) == ("RATE_LIMITED", 429)
-        return int(error.details["retry_after"])
-    return None
+from sivo.identity.rates import AGENT, GENERAL, LEADS, LOGIN, Limit, Window
 
 
 def test_the_published_numbers() -> None:
     assert (LOGIN.amount, LOGIN.window_sec) == (5, 900)
+    assert (AGENT.amount, AGENT.window_sec) == (10, 900)
+    assert (LEADS.amount, LEADS.window_sec) == (5, 3600)
     assert (GENERAL.amount, GENERAL.window_sec) == (600, 60)
 
 
-@given(st.lists(st.integers(0, 40), max_size=80), st.integers(1, 5))
-def test_never_more_than_the_limit_in_any_window_and_never_less_than_allowed(pauses: list[int], amount: int) -> None:
-    clock = VirtualClock()
-    rates, limit = Rates(clock), Limit("x", amount, 60)
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=80), st.integers(1, 5))
+def test_never_more_than_the_limit_in_any_window_and_never_less_than_allowed(
+    story: list[tuple[int, bool]], amount: int
+) -> None:
+    """Requests arrive here or at another process that tells at once; together they keep the limit exactly."""
+    limit, windows, now = Limit("x", amount, 60), (Window(), Window()), 0.0
     accepted: list[float] = []
-    for pause in pauses:
-        now = clock.advance(pause)
+    for pause, here in story:
+        now += pause
         inside = [at for at in accepted if at > now - 60]
-        wait = _take(rates, limit)
-        assert (wait is None) == (len(inside) < amount)
-        if wait is None:
-            accepted.append(now)
+        mine, other = windows if here else windows[::-1]
+        standing = mine.take(limit, now, list(other.taken))
+        assert standing.refused == (len(inside) >= amount)
+        if standing.refused:
+            assert standing.reset_sec == inside[0] + 60 - now
         else:
-            assert wait == inside[0] + 60 - now
+            accepted.append(now)
+            assert standing.remaining == amount - len(inside) - 1
 
 
 def test_waiting_as_told_is_enough() -> None:
-    clock = VirtualClock()
-    rates = Rates(clock)
+    window, now = Window(), 0.0
     for _ in range(5):
-        assert _take(rates, LOGIN) is None
-        clock.advance(0.3)
-    wait = _take(rates, LOGIN)
-    assert wait is not None
-    clock.advance(wait)
-    assert _take(rates, LOGIN) is None
+        assert not window.take(LOGIN, now).refused
+        now += 0.3
+    refused = window.take(LOGIN, now)
+    assert refused.refused
+    assert not window.take(LOGIN, now + refused.reset_sec).refused
 
 
-def test_keys_and_limits_are_counted_apart() -> None:
-    rates = Rates(VirtualClock())
-    one = Limit("one", 1, 60)
-    assert _take(rates, one, "a") is None
-    assert _take(rates, one, "b") is None
-    assert _take(rates, Limit("two", 1, 60), "a") is None
-    assert _take(rates, one, "a") == 60
-
-
-def test_memory_is_bounded_and_the_quietest_is_forgotten_first() -> None:
-    rates = Rates(VirtualClock(), max_keys=2)
-    one = Limit("one", 1, 60)
-    for key in ("a", "b"):
-        assert _take(rates, one, key) is None
-    with pytest.raises(SivoError):
-        rates.take(one, "a")
-    assert _take(rates, one, "c") is None
-    assert _take(rates, one, "a") == 60, "a was heard of later than b"
-    assert _take(rates, one, "b") is None
+def test_what_the_client_is_told() -> None:
+    window = Window()
+    first = window.take(LOGIN, 0.0)
+    assert first.headers() == {"RateLimit-Policy": '"login";q=5;w=900', "RateLimit": '"login";r=4;t=900'}
+    first.check()
+    for at in (1.0, 2.0, 3.0, 4.0):
+        window.take(LOGIN, at)
+    refused = window.take(LOGIN, 10.5)
+    assert refused.headers()["RateLimit"] == '"login";r=0;t=890'
+    with pytest.raises(SivoError) as caught:
+        refused.check()
+    assert (caught.value.code, caught.value.status, caught.value.details["retry_after"]) == ("RATE_LIMITED", 429, 890)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +21,7 @@ from sivo.identity.signing_keys import SigningKey
 from sivo.identity.tokens import AUDIENCE, Subject, Tokens
 
 ISSUER = "https://app.example"
-KEY = SigningKey("kid-1", RSAKey.generate_key(2048, None, True), True)
+KEY = SigningKey("kid-1", RSAKey.generate_key(2048, None, True), datetime(2026, 1, 1, tzinfo=UTC))
 STRANGER = RSAKey.generate_key(2048, None, True)
 
 

@@ -1,0 +1,133 @@
+"""Bodies and answers of the routes of room ``identity``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from sivo.identity.finishing import Finished
+from sivo.identity.grants import Granted
+from sivo.identity.login import PendingFactor
+from sivo.identity.passwords import MAX_LENGTH
+from sivo.identity.refresh import MAX_LENGTH as MAX_REFRESH_LENGTH
+from sivo.identity.second_factor import Proof
+
+FactorName = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class Strict(BaseModel):
+    """A body without surprises."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class LoginBody(Strict):
+    """Body of POST /api/auth/login. ``tenant`` is a slug; without it the host or the e-mail address decides."""
+
+    email: Annotated[str, Field(min_length=3, max_length=254)]
+    password: Annotated[SecretStr, Field(min_length=1, max_length=MAX_LENGTH)]
+    tenant: Annotated[str, Field(max_length=63)] = ""
+
+
+class RefreshBody(Strict):
+    """Body of POST /api/auth/refresh."""
+
+    refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=MAX_REFRESH_LENGTH)]
+
+
+class PasswordBody(Strict):
+    """Body of POST /api/users/{id}/password."""
+
+    password: SecretStr
+
+
+class ProofBody(Strict):
+    """A second factor: exactly one of the three. ``credential`` is what ``navigator.credentials.get`` returned."""
+
+    code: Annotated[str, Field(max_length=10)] | None = None
+    recovery_code: Annotated[SecretStr, Field(max_length=40)] | None = None
+    credential: dict[str, Any] | None = None
+
+    def proof(self) -> Proof:
+        """As the room takes it."""
+        recovery = self.recovery_code.get_secret_value() if self.recovery_code else None
+        return Proof(self.code, recovery, self.credential)
+
+
+class StepUpBody(ProofBody):
+    """Body of POST /api/auth/step-up: a factor, or the password for who has none; ``ceremony`` with a credential."""
+
+    password: Annotated[SecretStr, Field(max_length=MAX_LENGTH)] | None = None
+    ceremony: str | None = None
+
+
+class EnrolBody(Strict):
+    """What a new factor is called."""
+
+    name: FactorName = "authenticator"
+
+
+class CodeBody(Strict):
+    """The code that an authenticator app shows."""
+
+    code: Annotated[str, Field(max_length=10)]
+
+
+class CredentialBody(Strict):
+    """What ``navigator.credentials.create`` returned; ``ceremony`` as the options said (not while signing in)."""
+
+    credential: dict[str, Any]
+    name: FactorName = "security key"
+    ceremony: str | None = None
+
+
+class TokenAnswer(BaseModel):
+    """Tokens of a session; lives in seconds. Recovery codes are there when the first second factor was enrolled."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - the scheme's name
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    recovery_codes: list[str] | None = None
+
+
+class MfaAnswer(BaseModel):
+    """The password was right, the login is not finished. ``mfa_token`` goes to the routes below /api/auth/mfa.
+
+    Without ``methods`` a factor must be enrolled first.
+    """
+
+    mfa_token: str
+    expires_in: int
+    methods: list[str]
+    enrolment_required: bool
+
+
+def tokens(granted: Granted, recovery_codes: tuple[str, ...] = ()) -> TokenAnswer:
+    """A session on the wire."""
+    return TokenAnswer(
+        access_token=granted.access_token,
+        expires_in=granted.expires_in,
+        refresh_token=granted.refresh_token,
+        refresh_expires_in=granted.refresh_expires_in,
+        recovery_codes=list(recovery_codes) or None,
+    )
+
+
+def finished(outcome: Finished) -> TokenAnswer:
+    """A login that a second factor finished."""
+    return tokens(outcome.granted, outcome.recovery_codes)
+
+
+def login_answer(outcome: Granted | PendingFactor) -> TokenAnswer | MfaAnswer:
+    """Either end of POST /api/auth/login."""
+    if isinstance(outcome, Granted):
+        return tokens(outcome)
+    return MfaAnswer(
+        mfa_token=outcome.token,
+        expires_in=outcome.expires_in,
+        methods=list(outcome.methods),
+        enrolment_required=not outcome.methods,
+    )

@@ -1,0 +1,233 @@
+"""Routes about the caller's own session: who am I, sign out, what else am I signed in with, step-up."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+
+from sivo.base.errors import SivoError
+from sivo.identity import credentials, factor_rows, pending, sessions
+from sivo.identity.access import STEP_UP_LIFE, Caller, current_caller, own_session, require_step_up
+from sivo.identity.bodies import CodeBody, CredentialBody, EnrolBody, StepUpBody
+from sivo.identity.login import LOGIN_FAILED
+from sivo.identity.people import Person
+from sivo.identity.second_factor import wrong
+from sivo.identity.service import Identity
+from sivo.identity.tokens import refused
+
+Own = Annotated[Caller, Depends(own_session)]
+STEPPED_UP = [Depends(require_step_up)]
+
+
+def add(router: APIRouter, identity: Identity) -> None:
+    """Add them."""
+    _add_sign_out(router, identity)
+    _add_sessions(router, identity)
+    _add_step_up(router, identity)
+    _add_factors(router, identity)
+    _add_factor_enrolment(router, identity)
+
+
+async def own_person(identity: Identity, caller: Caller) -> tuple[UUID, Person]:
+    """The caller as a user of their own tenant."""
+    assert caller.home_id is not None and caller.user_id is not None
+    found = await identity.people.get(caller.home_id, caller.user_id)
+    if found is None:
+        raise refused("the user of this token has changed")
+    return caller.home_id, found
+
+
+def _add_sign_out(router: APIRouter, identity: Identity) -> None:
+    @router.get("/api/me")
+    async def me(caller: Annotated[Caller, Depends(current_caller)]) -> dict[str, Any]:
+        """Who the token says I am."""
+        return {
+            "user_id": caller.user_id,
+            "tenant_id": caller.tenant_id,
+            "role": caller.role,
+            "author": caller.author.name,
+        }
+
+    @router.post("/api/auth/logout", status_code=204)
+    @router.post("/auth/logout", status_code=204, include_in_schema=False)
+    async def logout(caller: Own) -> None:
+        """End the session of this token, everywhere, with the softphones that hang from it."""
+        assert caller.session_id is not None and caller.home_id is not None
+        async with identity.database.tenant(caller.home_id) as connection:
+            await sessions.end_session(connection, caller.home_id, caller.session_id, identity.clock.now())
+        identity.authentication.cache.forget_tenant(caller.home_id)
+
+    @router.post("/api/auth/logout-all")
+    async def logout_all(caller: Own) -> dict[str, int]:
+        """End all my sessions, this one included; how many there were."""
+        assert caller.user_id is not None and caller.home_id is not None
+        async with identity.database.tenant(caller.home_id) as connection:
+            ended = await sessions.end_sessions(
+                connection, caller.home_id, caller.user_id, identity.clock.now(), "signed out everywhere"
+            )
+        identity.authentication.cache.forget_tenant(caller.home_id)
+        return {"ended": ended}
+
+
+def _add_sessions(router: APIRouter, identity: Identity) -> None:
+    @router.get("/api/me/sessions")
+    async def list_sessions(caller: Own) -> dict[str, Any]:
+        """What I am signed in with; ``current`` is the session of this token."""
+        assert caller.user_id is not None and caller.home_id is not None
+        async with identity.database.tenant(caller.home_id) as connection:
+            found = await sessions.open_sessions(connection, caller.user_id, identity.clock.now())
+        return {"items": [{**one, "current": one["id"] == caller.session_id} for one in found]}
+
+    @router.delete("/api/me/sessions/{session_id}", status_code=204)
+    async def end_session(session_id: UUID, caller: Own) -> None:
+        """End one of my sessions."""
+        assert caller.home_id is not None
+        async with identity.database.tenant(caller.home_id) as connection:
+            session = await sessions.find_session(connection, session_id)
+            mine = session is not None and session.user_id == caller.user_id
+            if not mine or not await sessions.end_session(
+                connection, caller.home_id, session_id, identity.clock.now(), "ended by its user"
+            ):
+                raise SivoError("NOT_FOUND", "there is no such session", where="session_id")
+        identity.authentication.cache.forget_tenant(caller.home_id)
+
+
+def _add_step_up(router: APIRouter, identity: Identity) -> None:
+    @router.post("/api/auth/step-up")
+    async def step_up(body: StepUpBody, caller: Own) -> dict[str, int]:
+        """Show the second factor again (or the password, for who has no factor), for actions that need it."""
+        tenant_id, person = await own_person(identity, caller)
+        assert caller.session_id is not None
+        limit = (await identity.people.tenant_identity(tenant_id)).login_max_attempts
+        attempt = await identity.locks.begin(
+            identity.locks.account(person.email), f"session:{caller.session_id}", limit
+        )
+        async with identity.database.tenant(tenant_id) as connection:
+            if await factor_rows.of_user(connection, person.id):
+                await _prove_again(identity, connection, person, body)
+                right = True
+            else:
+                stored = await credentials.password_hash(connection, person.id)
+                given = body.password.get_secret_value() if body.password else ""
+                right = await identity.passwords.verify(stored, given)
+            if not right:
+                raise SivoError(LOGIN_FAILED, "the password is wrong", where="password")
+            await sessions.confirm(connection, caller.session_id, identity.clock.now())
+            await sessions.announce(connection, tenant_id)
+        await identity.locks.take_back(attempt)
+        identity.authentication.cache.forget_tenant(tenant_id)
+        return {"valid_for": int(STEP_UP_LIFE.total_seconds())}
+
+    @router.post("/api/auth/step-up/webauthn/options")
+    async def options(caller: Own) -> dict[str, Any]:
+        """Options for ``navigator.credentials.get``; send ``ceremony`` back with the credential."""
+        tenant_id, person = await own_person(identity, caller)
+        async with identity.database.tenant(tenant_id) as connection:
+            made = await pending.begin(connection, tenant_id, person.id, identity.clock.now())
+            found = await identity.factors.authentication_options(connection, person, made.id)
+        return {"ceremony": str(made.id), "options": found}
+
+
+async def _prove_again(identity: Identity, connection: Any, person: Person, body: StepUpBody) -> None:
+    challenge = await _challenge(identity, connection, person, body.ceremony)
+    if await identity.factors.prove(connection, person, body.proof(), challenge) is None:
+        raise wrong()
+
+
+async def _challenge(identity: Identity, connection: Any, person: Person, ceremony: str | None) -> bytes | None:
+    """The challenge of a ceremony, which is over with this; None without one."""
+    try:
+        wanted = UUID(ceremony or "")
+    except ValueError:
+        return None
+    found = await pending.find(connection, wanted, person.id, identity.clock.now())
+    if found is None:
+        return None
+    await pending.finish(connection, found.id, identity.clock.now())
+    return found.challenge
+
+
+def _add_factors(router: APIRouter, identity: Identity) -> None:
+    @router.get("/api/me/factors")
+    async def list_factors(caller: Own) -> dict[str, Any]:
+        """My second factors."""
+        tenant_id, person = await own_person(identity, caller)
+        async with identity.database.tenant(tenant_id) as connection:
+            found = await factor_rows.of_user(connection, person.id)
+        return {
+            "items": [
+                {
+                    "id": str(one.id),
+                    "kind": one.kind,
+                    "name": one.name,
+                    "created_at": one.created_at,
+                    "used_at": one.used_at,
+                }
+                for one in found
+            ]
+        }
+
+    @router.delete("/api/me/factors/{factor_id}", status_code=204, dependencies=STEPPED_UP)
+    async def remove_factor(factor_id: UUID, caller: Own) -> None:
+        """Remove a factor; the last one stays while my role must have one."""
+        tenant_id, person = await own_person(identity, caller)
+        required = (await identity.people.tenant_identity(tenant_id)).requires_factor(person.role)
+        async with identity.database.tenant(tenant_id) as connection:
+            removed = await factor_rows.remove(connection, person.id, factor_id)
+            if not removed:
+                raise SivoError("NOT_FOUND", "there is no such factor", where="factor_id")
+            if required and not await factor_rows.of_user(connection, person.id):
+                raise SivoError(
+                    "VALIDATION_FAILED",
+                    "your role must have a second factor",
+                    where="factor_id",
+                    remedy="add another one first",
+                )
+
+    @router.post("/api/me/recovery-codes", dependencies=STEPPED_UP)
+    async def recovery_codes(caller: Own) -> dict[str, list[str]]:
+        """Eight new recovery codes; the old ones are worth nothing from now on."""
+        tenant_id, person = await own_person(identity, caller)
+        async with identity.database.tenant(tenant_id) as connection:
+            return {"recovery_codes": await identity.factors.new_recovery_codes(connection, person)}
+
+
+def _add_factor_enrolment(router: APIRouter, identity: Identity) -> None:
+    @router.post("/api/me/factors/totp", dependencies=STEPPED_UP)
+    async def begin_totp(body: EnrolBody, caller: Own) -> dict[str, str]:
+        """Secret and URI of one more authenticator app."""
+        tenant_id, person = await own_person(identity, caller)
+        async with identity.database.tenant(tenant_id) as connection:
+            return await identity.factors.begin_totp(connection, person, body.name)
+
+    @router.post("/api/me/factors/totp/confirm", dependencies=STEPPED_UP)
+    async def confirm_totp(body: CodeBody, caller: Own) -> dict[str, list[str]]:
+        """The app's first code; recovery codes when it is my first factor."""
+        tenant_id, person = await own_person(identity, caller)
+        async with identity.database.tenant(tenant_id) as connection:
+            codes = await identity.factors.confirm_totp(connection, person, body.code)
+        if codes is None:
+            raise wrong()
+        return {"recovery_codes": codes}
+
+    @router.post("/api/me/factors/webauthn/options", dependencies=STEPPED_UP)
+    async def registration_options(caller: Own) -> dict[str, Any]:
+        """Options for ``navigator.credentials.create``; send ``ceremony`` back with the credential."""
+        tenant_id, person = await own_person(identity, caller)
+        async with identity.database.tenant(tenant_id) as connection:
+            made = await pending.begin(connection, tenant_id, person.id, identity.clock.now())
+            found = await identity.factors.registration_options(connection, person, made.id)
+        return {"ceremony": str(made.id), "options": found}
+
+    @router.post("/api/me/factors/webauthn", dependencies=STEPPED_UP)
+    async def register(body: CredentialBody, caller: Own) -> dict[str, list[str]]:
+        """One more security key; recovery codes when it is my first factor."""
+        tenant_id, person = await own_person(identity, caller)
+        async with identity.database.tenant(tenant_id) as connection:
+            challenge = await _challenge(identity, connection, person, body.ceremony)
+            codes = await identity.factors.register(connection, person, body.name, body.credential, challenge)
+        if codes is None:
+            raise wrong()
+        return {"recovery_codes": codes}
