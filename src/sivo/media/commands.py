@@ -72,6 +72,10 @@ class Commands:
             case wire.StopConversation():
                 self._stop_conversation(command, answer)
                 return None
+            case wire.StartTranscription():
+                self._process.transcribe(self._session(command.session), command.spec)
+            case wire.StopTranscription():
+                self._process.stop_transcription(self._session(command.session))
             case wire.SendDigits():
                 self._leg(command.session, command.leg).press(command.digits)
             case wire.RemoveLeg():

@@ -15,7 +15,7 @@ from collections import deque
 from enum import Enum
 from typing import NamedTuple
 
-from sivo.media import codec
+from sivo.media import codec, concealment
 from sivo.media.rtp import RtpPacket, ts_delta
 
 FRAME_S = 0.020
@@ -34,8 +34,6 @@ _JUMP = 8000  # samples ahead after which a packet belongs to a new mapping
 _SILENT_S = 1.0  # without any packet the next one starts afresh
 _QUIET_RMS = 250
 _WAIT_TICKS = 25
-#: Gain of the repeated frame, one entry for each 20 ms of a gap; afterwards silence.
-_FADE = (0.8, 0.5, 0.2)
 
 
 class Kind(Enum):
@@ -82,7 +80,8 @@ class JitterBuffer:
         self._next = 0  # unwrapped timestamp of the next frame to play
         self._last_pop: float | None = None
         self._last_arrival = 0.0
-        self._gap = len(_FADE)
+        self._gap = concealment.FRAMES
+        self._concealment = concealment.Concealment()
         self._heard = codec.SILENCE_PCM
         self._payload_type = codec.PCMU
         self._late_run = 0
@@ -273,14 +272,15 @@ class JitterBuffer:
     def _voice(self, payload_type: int, payload: bytes, pcm16: bytes) -> Frame:
         self._gap = 0
         self._heard = pcm16
+        self._concealment.heard(pcm16)
         self._payload_type = payload_type
         return Frame(payload_type, payload, pcm16, Kind.VOICE)
 
     def _conceal(self) -> Frame:
-        if self._gap >= len(_FADE):
+        if self._gap >= concealment.FRAMES:
             self._heard = codec.SILENCE_PCM
             return SILENCE
-        pcm16 = codec.scale(self._heard, _FADE[self._gap])
+        pcm16 = self._concealment.frame(self._gap)
         self._gap += 1
         self.concealed += 1
         return Frame(self._payload_type, codec.encode(self._payload_type, pcm16), pcm16, Kind.CONCEALED)

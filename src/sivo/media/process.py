@@ -19,11 +19,12 @@ from sivo.media.journal_writer import JournalDisk, JournalWriter
 from sivo.media.latch import Address
 from sivo.media.leg import Leg
 from sivo.media.playout import Playout
-from sivo.media.protocol import ConversationSpec, Fact, FactBody, Note, OpenSession
+from sivo.media.protocol import ConversationSpec, Fact, FactBody, Note, OpenSession, TranscriptionSpec
 from sivo.media.session import Host, Session
 from sivo.media.sockets import PortPool, RtpSocket
 
 if TYPE_CHECKING:
+    from sivo.media.transcribing import StartTranscribing, Transcription
     from sivo.outbound.client import GuardedClient
 
 #: What is longer is a fact in the trace.
@@ -51,6 +52,7 @@ class Parts:
     vad: VadBatch
     http: GuardedClient
     start: Start
+    transcribe: StartTranscribing
 
 
 class _Emit:
@@ -154,12 +156,42 @@ class MediaProcess:
         except Exception as error:
             log.error("a conversation did not close cleanly", call=session.call, error=repr(error))
 
+    def transcribe(self, session: Session, spec: TranscriptionSpec) -> None:
+        """Transcribe a bridge live; what was transcribing before is replaced."""
+        self.stop_transcription(session)
+        vad, http = self.parts.vad, self.parts.http
+        session.transcription = self.parts.transcribe(spec, _Emit(session), session.clock_ms, http, vad)
+
+    def stop_transcription(self, session: Session) -> None:
+        """Stop at once."""
+        transcription, session.transcription = session.transcription, None
+        if transcription is not None:
+            self._spawn(transcription.cancel())
+
     def close(self, session: Session, reason: str, synced: Callable[[journal.End, bool], None]) -> None:
-        """End a session; ``synced(end, ok)`` is called when its journal is on the disk."""
+        """End a session; ``synced(end, ok)`` is called when its journal is on the disk. The last words of a live
+        transcription are waited for (1.5 s at most); nothing is sent or kept meanwhile."""
         self.stop_conversation(session, _EXIT.get(reason, "caller_hangup"))
         for leg in list(session.legs.values()):
             self.remove_leg(session, leg)
         del self.sessions[session.id]
+        transcription, session.transcription = session.transcription, None
+        if transcription is None:
+            self._end(session, reason, synced)
+        else:
+            self._spawn(self._end_after(transcription, session, reason, synced))
+
+    async def _end_after(
+        self, last: Transcription, session: Session, reason: str, synced: Callable[[journal.End, bool], None]
+    ) -> None:
+        try:
+            await last.finish()
+        except Exception as error:
+            log.error("a transcription did not end cleanly", call=session.call, error=repr(error))
+        self._end(session, reason, synced)
+
+    @staticmethod
+    def _end(session: Session, reason: str, synced: Callable[[journal.End, bool], None]) -> None:
         box: list[journal.End] = []
         box.append(session.end(reason, lambda ok: synced(box[0], ok)))
 
@@ -229,16 +261,28 @@ class MediaProcess:
         return self._sockets[leg].send(data, destination)
 
     def _converse(self, sessions: list[Session]) -> None:
-        speaking = [(session, voice) for session in sessions if (voice := session.listen()) is not None]
-        if not speaking:
+        """One VAD batch for everybody who is listened to, then each gets its verdicts."""
+        voices: list[tuple[VadSlot, bytes]] = []
+        steps: list[tuple[Session, int, Callable[[list[list[VadWindow]]], None]]] = []
+        for session in sessions:
+            voice = session.listen()
+            if voice is not None:
+                voices.append(voice)
+                steps.append((session, 1, lambda heard, to=session: to.converse(heard[0])))  # type: ignore[misc]
+            overheard = session.overhear()
+            if overheard:
+                voices += overheard
+                steps.append((session, len(overheard), session.transcribe))
+        if not voices:
             return
         begun = time.monotonic()
-        windows = self._voiced([voice for _, voice in speaking])
-        ended = time.monotonic()
-        for (session, _), heard in zip(speaking, windows, strict=True):
-            self._guarded(session, lambda session=session, heard=heard: session.converse(heard))  # type: ignore[misc]
-            if ended - begun > SLOW_S:
-                session.slow("vad", (ended - begun) * 1000)
+        windows = self._voiced(voices)
+        slow_ms = (time.monotonic() - begun) * 1000
+        for session, count, step in steps:
+            heard, windows = windows[:count], windows[count:]
+            self._guarded(session, lambda step=step, heard=heard: step(heard))  # type: ignore[misc]
+            if slow_ms > SLOW_S * 1000:
+                session.slow("vad", slow_ms)
 
     def _voiced(self, voices: list[tuple[VadSlot, bytes]]) -> list[list[VadWindow]]:
         try:

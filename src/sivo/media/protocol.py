@@ -79,6 +79,15 @@ class ConversationSpec(msgspec.Struct, kw_only=True):
     max_reprompts: int = 2
 
 
+class TranscriptionSpec(msgspec.Struct, kw_only=True):
+    """Live transcription of people, resolved. ``engine`` is the tenant's word for what ``stage`` speaks; with
+    ``separation`` each leg has a stream of its own, else both go into one."""
+
+    engine: str
+    stage: Stage
+    separation: bool = True
+
+
 class Remote(msgspec.Struct, kw_only=True):
     """What the peer's SDP said about its side of one audio stream."""
 
@@ -190,6 +199,21 @@ class StopConversation(_Message, kw_only=True):
     reason: str
 
 
+class StartTranscription(_Message, kw_only=True):
+    """Transcribe what the two legs of the session's bridge say, from now on."""
+
+    ref: int
+    session: str
+    spec: TranscriptionSpec
+
+
+class StopTranscription(_Message, kw_only=True):
+    """Stop at once (a safety switch was turned off); nothing more is told."""
+
+    ref: int
+    session: str
+
+
 class SendDigits(_Message, kw_only=True):
     """Send RFC 4733 digits (0-9 * # A-D) on a leg."""
 
@@ -269,6 +293,8 @@ Command = (
     | Unbridge
     | StartConversation
     | StopConversation
+    | StartTranscription
+    | StopTranscription
     | SendDigits
     | RemoveLeg
     | CloseSession
@@ -386,6 +412,14 @@ class ConversationEnded(_FactBody, kw_only=True):
     usage: dict[str, float] = msgspec.field(default_factory=dict)
 
 
+class TranscriptionStarted(_FactBody, kw_only=True):
+    """Live transcription has an engine that listens. ``engine``: the tenant's word for it."""
+
+    at_ms: int
+    engine: str
+    separate: bool
+
+
 class Digit(_FactBody, kw_only=True):
     """One DTMF digit, once per event however often it was sent."""
 
@@ -423,6 +457,7 @@ FactBody = (
     | Interruption
     | ProviderFault
     | ConversationEnded
+    | TranscriptionStarted
     | Digit
     | MediaTimeout
     | CaptureChanged

@@ -26,6 +26,7 @@ async def run(settings: Settings, stop: asyncio.Event, index: int = 0, start: St
     """
     from sivo.outbound.client import GuardedClient
     from sivo.speech.vad import SileroBatch
+    from sivo.transcription.live import start as transcribe
 
     if start is None:
         from sivo.ai.runner import start as start_agent
@@ -45,6 +46,7 @@ async def run(settings: Settings, stop: asyncio.Event, index: int = 0, start: St
         vad=SileroBatch(),
         http=http,
         start=start,
+        transcribe=transcribe,
     )
     server = MediaServer(index, parts)
     await server.start(settings.media_socket(index))

@@ -31,6 +31,7 @@ from sivo.media.protocol import (
     Note,
     SlowCallback,
 )
+from sivo.media.transcribing import Heard, Transcription
 
 #: Sends one datagram from a leg's own port; False when the system refused it.
 Send = Callable[[Leg, bytes, Address], bool]
@@ -78,6 +79,7 @@ class Session:
         self.legs: dict[str, Leg] = {}
         self.bridge: Bridge | None = None
         self.host: Host | None = None
+        self.transcription: Transcription | None = None
         self.writer = writer
         self.capture = Capture(writer)
         self.closed = False
@@ -213,6 +215,24 @@ class Session:
             return
         frame = host.leg.frame or SILENCE
         host.conversation.on_audio(now_ms, frame.ulaw, frame.pcm16, windows)
+
+    def overhear(self) -> list[tuple[VadSlot, bytes]]:
+        """Step 2 for live transcription: what the VAD batch gets; nothing while the legs are not bridged."""
+        if self.transcription is None or self.bridge is None or not self.capture.running:
+            return []
+        caller, agent = self._said(0), self._said(1)
+        return self.transcription.voices(caller, agent)
+
+    def _said(self, channel: int) -> Heard:
+        for leg in self.legs.values():
+            if leg.channel == channel and leg.frame is not None and self.bridge and self.bridge.peer(leg) is not None:
+                return Heard(leg.frame.ulaw, leg.frame.pcm16)
+        return Heard(SILENCE.ulaw, SILENCE.pcm16)
+
+    def transcribe(self, windows: list[list[VadWindow]]) -> None:
+        """Step 3 for live transcription."""
+        if self.transcription is not None:
+            self.transcription.on_audio(self.capture.now_ms + codec.FRAME_MS, windows)
 
     def rest(self, number: int, now: float) -> None:
         """Step 4: digits, capture, legs that fell silent."""
