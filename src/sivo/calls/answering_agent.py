@@ -114,7 +114,7 @@ def _speech_stage(
         url = settings.speech_base_url()
         return Stage(protocol=OPENAI, base_url=url, model=model, language=language, voice=voice, internal=True)
     url = own or VENDOR_URLS.get(provider, "")
-    key = _key(keys, stage, url)
+    key = key_for(keys, stage, url)
     return Stage(protocol=protocol, base_url=url, model=model, api_key=key, language=language, voice=voice)
 
 
@@ -132,10 +132,10 @@ def _llm_stage(config: Reader, language: str, keys: Mapping[str, ProviderKey], s
         return Stage(
             protocol=OPENAI, base_url=settings.speech_base_url(), model=model, language=language, internal=True
         )
-    return Stage(protocol=OPENAI, base_url=url, model=model, api_key=_key(keys, "llm", url), language=language)
+    return Stage(protocol=OPENAI, base_url=url, model=model, api_key=key_for(keys, "llm", url), language=language)
 
 
-def _key(keys: Mapping[str, ProviderKey], stage: str, url: str) -> str:
+def key_for(keys: Mapping[str, ProviderKey], stage: str, url: str) -> str:
     """The key for a stage, only for the host that it was entered for."""
     key = keys.get(stage)
     if key is None:

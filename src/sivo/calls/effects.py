@@ -11,7 +11,7 @@ from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.calls import actions as act
-from sivo.calls import answering_agent, callee
+from sivo.calls import answering_agent, callee, live_transcription
 from sivo.calls import inputs as ev
 from sivo.calls.actions import Action
 from sivo.calls.call import Call
@@ -178,6 +178,8 @@ class Effects:
             call.writer.recording_decided("changed", before.recording, False)
         before.recording = old_recording
         if was_transcribed and not before.transcription.capture:
+            if call.media is not None:
+                call.media.stop_transcription()
             call.writer.transcription_decided("changed", before.transcription)
         else:
             before.transcription = old_transcription
@@ -189,6 +191,18 @@ class Effects:
         self.note_dialog(call, winner, winner.stream)
         call.media.set_remote(CALLEE, winner.stream, winner.peer)
         call.media.bridge()
+        self._transcribe(call)
+
+    def _transcribe(self, call: Call) -> None:
+        """People hear each other: what they say is transcribed from now on, if the decision on all of them says so."""
+        self._redecide(call)
+        decision = call.capture.transcription
+        if call.media is None or not decision.capture:
+            return
+        picture = self._s.directory.current.pictures.get(call.tenant.id)
+        keys = picture.keys if picture else {}
+        call.media.start_transcription(live_transcription.describe(decision, call.config, keys, self._s.settings))
+        call.writer.config_read(call.config_reads())
 
     def _converse(self, call: Call, *, farewell: bool) -> None:
         picture = self._s.directory.current.pictures.get(call.tenant.id)

@@ -13,10 +13,19 @@ from uuid import UUID
 
 import msgspec
 
-from sivo.calls import events
+from sivo.calls import events, store
 from sivo.db.scopes import Connection
 from sivo.events import outbox
-from sivo.media.protocol import ConversationEnded, Fact, FactBody, Interruption, Segment, Turn
+from sivo.media.protocol import (
+    ConversationEnded,
+    Fact,
+    FactBody,
+    Interruption,
+    ProviderFault,
+    Segment,
+    TranscriptionStarted,
+    Turn,
+)
 from sivo.transcription import segments
 
 #: Fields with words of caller or agent; they are not kept with the fact, for they expire with the transcript.
@@ -66,6 +75,10 @@ async def commit(conn: Connection, context: FactContext, fact: Fact) -> None:
                 at=at,
                 retention_days=context.retention_days,
             )
+        case TranscriptionStarted() if context.transcribe:
+            await store.mark_transcription(conn, context.call_id, started=True)
+        case ProviderFault(action="transcription"):
+            await store.mark_transcription(conn, context.call_id, errors=1)
         case Turn():
             await _insert_turn(conn, context, fact, fact.body, at)
         case ConversationEnded():

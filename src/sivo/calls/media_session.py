@@ -109,6 +109,14 @@ class MediaSession:
         """Silence the AI agent; it may have ended by itself a moment ago, so a refusal means nothing."""
         self._tell(wire.StopConversation, reason=reason, quiet=True)
 
+    def start_transcription(self, spec: wire.TranscriptionSpec) -> None:
+        """Transcribe what caller and callee say to each other."""
+        self._tell(wire.StartTranscription, spec=spec)
+
+    def stop_transcription(self) -> None:
+        """Transcribe nothing more, at once."""
+        self._tell(wire.StopTranscription)
+
     def close(self, reason: str) -> asyncio.Future[dict[str, Any]]:
         """End the session; the future gives duration, frames and journal path, or raises SivoError."""
         if self.closed is None:

@@ -160,6 +160,19 @@ async def claim_finish(conn: Connection, call_id: UUID) -> bool:
     return bool(status.endswith(" 1"))
 
 
+async def mark_transcription(conn: Connection, call_id: UUID, *, started: bool = False, errors: int = 0) -> None:
+    """On the CDR: whether live transcription had an engine, and how often it failed."""
+    await conn.execute(
+        """update call set stats = stats || jsonb_build_object(
+               'transcription_started', $2 or coalesce((stats->>'transcription_started')::boolean, false),
+               'transcription_errors', $3 + coalesce((stats->>'transcription_errors')::int, 0))
+            where id = $1""",
+        call_id,
+        started,
+        errors,
+    )
+
+
 async def mark_statistics(conn: Connection, call_id: UUID, stats: dict[str, Any]) -> None:
     """Add what media counted when it closed the session."""
     await conn.execute("update call set stats = stats || $2::jsonb where id = $1", call_id, stats)

@@ -31,7 +31,12 @@ from sivo.transcription.policy import FIELDS as TRANSCRIPTION_FIELDS
 from sivo.vault.vault import Vault
 
 #: Vault names of the provider keys, by stage.
-PROVIDER_SECRETS = {"stt": "stt_api_key", "llm": "llm_api_key", "tts": "tts_api_key"}
+PROVIDER_SECRETS = {
+    "stt": "stt_api_key",
+    "llm": "llm_api_key",
+    "tts": "tts_api_key",
+    "transcription": "transcription_api_key",
+}
 
 
 class Loader:
