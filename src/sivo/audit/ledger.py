@@ -120,3 +120,40 @@ async def history(
             }
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One target as it was after some entry, and the entry that made it so."""
+
+    target: str
+    value: Any
+    seq: int
+    at: datetime
+    author: str
+    reason: str
+
+
+async def state_at(connection: Connection, chain: UUID, seq: int) -> list[Past]:
+    """Everything that was there after entry ``seq``, in the order of the targets."""
+    rows = await connection.fetch(
+        "select distinct on (c.target) c.target, c.after, c.seq, e.at, e.author, e.reason"
+        " from ledger_change c join ledger_entry e on e.tenant_id = c.tenant_id and e.seq = c.seq"
+        " where c.tenant_id = $1 and c.seq <= $2 order by c.target, c.seq desc, c.n desc",
+        chain,
+        seq,
+    )
+    return [Past(*row) for row in rows if row["after"] is not None]
+
+
+async def entry_at(connection: Connection, chain: UUID, moment: int | datetime) -> tuple[int, datetime] | None:
+    """(number, time) of an entry: the one with this number, or the last that was there at this time."""
+    by_number = isinstance(moment, int)
+    row = await connection.fetchrow(
+        "select seq, at from ledger_entry where tenant_id = $1 and ($2::bigint is null or seq = $2)"
+        " and ($3::timestamptz is null or at <= $3) order by seq desc limit 1",
+        chain,
+        moment if by_number else None,
+        None if by_number else moment,
+    )
+    return (row["seq"], row["at"]) if row else None

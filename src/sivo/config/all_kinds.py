@@ -12,6 +12,7 @@ ROOMS = ("tenants", "identity", "vault", "routing", "ai", "recording", "transcri
 
 def load() -> dict[str, ResourceKind]:
     """Every kind by name."""
+    import_module("sivo.config.control")
     for room in ROOMS:
         import_module(f"sivo.{room}.resources")
     return KINDS

@@ -36,12 +36,12 @@ TENANT_SCOPE = Scope()
 
 @dataclass(frozen=True, slots=True)
 class SetKey:
-    """Set a key at a scope; ``locked`` forbids more specific levels to override it."""
+    """Set a key at a scope; ``locked`` forbids more specific levels to override it (None: as it is)."""
 
     key: str
     value: Any = field(repr=False)
     scope: Scope = TENANT_SCOPE
-    locked: bool = False
+    locked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,16 @@ class Delete:
     if_version: int | None = None
 
 
-Change = SetKey | UnsetKey | Create | Update | Delete
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Give a resource a whole new body; its secrets stay unless they stand in the body."""
+
+    kind: str
+    id: UUID
+    body: Mapping[str, Any] = field(repr=False)
+
+
+Change = SetKey | UnsetKey | Create | Update | Replace | Delete
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from sivo.audit import ledger
-from sivo.audit.chain import Link, Signer
+from sivo.audit.chain import ChangeRecord, Link, Signer
 from sivo.audit.checkpoints import Checkpoints
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
 from sivo.base.settings import Settings
-from sivo.config import checks, store
-from sivo.config.change import Author, Change, Create, Entry, Scope, SetKey, UnsetKey, Update
+from sivo.config import checks, control, store
+from sivo.config.change import Author, Change, Create, Entry, Replace, Scope, SetKey, UnsetKey, Update
 from sivo.config.draft import Base, Draft
 from sivo.config.key import Level
 from sivo.config.kinds import KINDS, PLATFORM_ID
+from sivo.config.resolve import Resolver
 from sivo.config.state import resources_by_id, stored_values, tenant_row
 from sivo.config.surroundings import Surroundings, look_around
 from sivo.db.scopes import Connection, Database
@@ -36,6 +38,17 @@ CHANNEL = "sivo_config"
 Hook = Callable[[Connection], Awaitable[None]]
 
 _log = logs.get("config")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change-set would do. ``problem`` is the first rule between keys or resources that it would break."""
+
+    version: int
+    records: tuple[ChangeRecord, ...]
+    draft: Draft
+    effective: Resolver
+    problem: SivoError | None
 
 
 class ChangeSets:
@@ -93,6 +106,37 @@ class ChangeSets:
             )
         return entry
 
+    async def preview(self, tenant_id: UUID, author: Author, changes: Sequence[Change]) -> Preview:
+        """What :meth:`apply` would write, with all its checks, and nothing written."""
+        _bounded("", changes)
+        around = await look_around(self._database, tenant_id, changes, self._clock.now())
+        async with self._database.tenant(tenant_id) as connection:
+            version = await connection.fetchval("select seq from ledger_head where tenant_id = $1", tenant_id) or 0
+            draft = await self._draft(connection, tenant_id, author, changes)
+            records, problem = draft.records(), None
+            effective = checks.resolver_of(draft)
+            try:
+                draft, effective = await self._checked(connection, tenant_id, author, changes, around)
+                records = draft.records()
+            except SivoError as error:
+                problem = error
+        return Preview(version, tuple(records), draft, effective, problem)
+
+    async def _checked(
+        self,
+        connection: Connection,
+        tenant_id: UUID,
+        author: Author,
+        changes: Sequence[Change],
+        around: Surroundings,
+    ) -> tuple[Draft, Resolver]:
+        draft = await self._draft(connection, tenant_id, author, changes)
+        checks.settle_slug(draft, around.taken)
+        effective = checks.check_rules(draft)
+        checks.check_tenants(draft, around.below)
+        await checks.check_resources(connection, draft, effective)
+        return draft, effective
+
     def _turn(self, tenant_id: UUID) -> asyncio.Lock:
         lock = self._turns.get(tenant_id)
         if lock is None:
@@ -109,12 +153,10 @@ class ChangeSets:
         head: ledger.Head,
         around: Surroundings,
     ) -> tuple[Link | None, Entry]:
-        draft = await self._draft(connection, tenant_id, author, changes)
-        checks.settle_slug(draft, around.taken)
-        effective = checks.check_rules(draft)
-        checks.check_tenants(draft, around.below)
-        await checks.check_resources(connection, draft, effective)
+        draft, effective = await self._checked(connection, tenant_id, author, changes, around)
         at, records = self._clock.now(), draft.records()
+        if records and not reason.strip():
+            await control.require_reason(connection, tenant_id)
         if not records:
             return None, Entry(tenant_id, head.seq, at, author.name, reason, ids=tuple(draft.ids))
         made = await ledger.append(
@@ -156,7 +198,7 @@ def _may_hold_secrets(changes: Sequence[Change]) -> bool:
     return any(
         one.scope.level is Level.ENDPOINT
         if isinstance(one, SetKey)
-        else isinstance(one, Create | Update) and one.kind in KINDS and bool(KINDS[one.kind].secrets)
+        else isinstance(one, Create | Update | Replace) and one.kind in KINDS and bool(KINDS[one.kind].secrets)
         for one in changes
     )
 

@@ -16,15 +16,16 @@ from sivo.base.ids import uuid7
 from sivo.base.settings import Settings
 from sivo.config import registry
 from sivo.config.bodies import check_secret, split_secrets, validated
-from sivo.config.change import Author, Change, Create, Delete, Scope, SetKey, Update
+from sivo.config.change import Author, Change, Create, Delete, Replace, Scope, SetKey, Update
 from sivo.config.key import Level
 from sivo.config.kinds import KINDS, PLATFORM_ID, ResourceKind
 from sivo.config.merge import merge_patch
-from sivo.config.resolve import Stored
+from sivo.config.resolve import RANK, Stored
 from sivo.config.state import Resource, TenantRow
 from sivo.config.types import PLANS
 
 SCOPE_REFUSED = register("CONFIG_SCOPE_REFUSED", 422)
+LOCKED = register("CONFIG_LOCKED", 409)
 SLUG = "tenant.slug"
 _TENANT_KIND = "tenant"
 _WEBHOOK_KIND = "webhook_endpoint"
@@ -110,6 +111,8 @@ class Draft:
                 self._create(change)
             case Update():
                 self._update(change)
+            case Replace():
+                self._replace(change)
             case Delete():
                 self._delete(change)
             case SetKey(key, value, scope, locked):
@@ -117,7 +120,7 @@ class Draft:
             case _:
                 self._key(change.key, change.scope, None, False)
 
-    def _key(self, name: str, scope: Scope, value: Any, locked: bool) -> None:
+    def _key(self, name: str, scope: Scope, value: Any, locked: bool | None) -> None:
         key = registry.get(name)
         self._may(key.write_roles, name)
         if value is not None:
@@ -127,14 +130,35 @@ class Draft:
             return
         self._check_scope(name, scope, key.scopes)
         before = self._stored(scope, name)
-        after = None if value is None else {"value": value, "locked": locked}
+        after: dict[str, Any] | None = None
+        if value is not None:
+            kept = bool(before and before["locked"])
+            after = {"value": value, "locked": kept if locked is None else locked}
+        if after is not None and after != before:
+            self._check_lock(name, scope)
         self.keys[scope, name] = DraftKey(name, scope, before, after)
+
+    def _check_lock(self, name: str, scope: Scope) -> None:
+        """Refuse a value that would have no effect, since a level above has locked the key."""
+        plan = self.tenant_body["plan"] if self.tenant_body and self.base.tenant_id != PLATFORM_ID else scope.target
+        for one in self.stored():
+            applies = one.level is not Level.PLAN or one.target == plan
+            if one.key == name and one.locked and applies and RANK[one.level] < RANK[scope.level]:
+                raise SivoError(
+                    LOCKED,
+                    f"{name} is locked at {one.source}; a value at {scope} would have no effect",
+                    where=name,
+                    remedy=f"ask for the lock at {one.source} to be taken off",
+                    details={"locked_at": one.source, "value": one.value, "author": one.author, "reason": one.reason},
+                )
 
     def _endpoint_key(self, name: str, scope: Scope, value: Any) -> None:
         try:
             endpoint = UUID(scope.target)
         except ValueError:
             raise SivoError(SCOPE_REFUSED, f"{scope} names no webhook endpoint", where=name) from None
+        if value is not None:
+            self._check_lock(name, scope)
         self._update(Update(_WEBHOOK_KIND, endpoint, {ENDPOINT_FIELDS[name]: value}))
 
     def _check_scope(self, name: str, scope: Scope, allowed: tuple[Level, ...]) -> None:
@@ -185,7 +209,18 @@ class Draft:
         draft = self._known(kind, change.id, change.if_version)
         assert draft.body is not None
         plain, secrets = split_secrets(kind, change.patch)
-        body = validated(kind, merge_patch(draft.body, plain))
+        self._settle(draft, validated(kind, merge_patch(draft.body, plain)), secrets)
+
+    def _replace(self, change: Replace) -> None:
+        kind = self._kind(change.kind)
+        draft = self._known(kind, change.id, None)
+        plain, secrets = split_secrets(kind, change.body)
+        self._settle(draft, validated(kind, plain), secrets)
+
+    def _settle(self, draft: DraftResource, body: dict[str, Any], secrets: dict[str, Any]) -> None:
+        """Give ``draft`` its new body, if what may not change stays as it is."""
+        kind = draft.kind
+        assert draft.body is not None
         for secret in kind.secrets:
             moved = secret.host is not None and body.get(secret.host) != draft.body.get(secret.host)
             if moved and secret.field in draft.secrets and secret.field not in secrets:

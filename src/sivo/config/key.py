@@ -108,13 +108,18 @@ ADMIN_ROLES = ("admin", "superadmin")
 NO_ROLES: tuple[str, ...] = ()
 
 
+#: Release in which the keys of the reference appeared.
+FIRST_RELEASE = "0.1.0"
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One configuration key.
 
     ``scopes`` lists the levels at which it may be set (empty: a view), ``unit`` the unit of a number,
     ``overridden_by`` resource fields that stand in for it on single calls. ``confirm`` is the sentence that
-    somebody who changes it has to confirm.
+    somebody who changes it has to confirm. ``since`` is the release that brought it; ``deprecated`` the release that
+    turned away from it (empty: in use), ``replaced_by`` the key in its place (see :mod:`sivo.config.renamed`).
     """
 
     name: str
@@ -129,6 +134,9 @@ class Key:
     unit: str = ""
     overridden_by: tuple[str, ...] = ()
     confirm: str = ""
+    since: str = FIRST_RELEASE
+    deprecated: str = ""
+    replaced_by: str = ""
 
     @property
     def group(self) -> str:
@@ -154,5 +162,8 @@ class Key:
             "secret": self.secret,
             "unit": self.unit,
             "overridden_by": list(self.overridden_by),
+            "since": self.since,
+            "deprecated": self.deprecated or None,
+            "replaced_by": self.replaced_by or None,
             "help": self.help,
         }

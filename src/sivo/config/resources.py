@@ -14,7 +14,7 @@ from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
 from sivo.config import all_kinds, state
 from sivo.config.change import Author, Change, Create, Delete, Entry, Update
-from sivo.config.changes import ChangeSets, Hook
+from sivo.config.changes import ChangeSets, Hook, Preview
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.state import Resource, TenantRow
 from sivo.db.scopes import Database
@@ -65,6 +65,10 @@ class Resources:
     ) -> Entry:
         """One change-set; see :meth:`ChangeSets.apply`."""
         return await self._changes.apply(tenant_id, author, reason, changes, precondition=precondition, also=also)
+
+    async def preview(self, tenant_id: UUID, author: Author, changes: Sequence[Change]) -> Preview:
+        """What a change-set would do; see :meth:`ChangeSets.preview`."""
+        return await self._changes.preview(tenant_id, author, changes)
 
     async def create(
         self, tenant_id: UUID, kind: str, body: Mapping[str, Any], *, author: Author, reason: str = ""

@@ -25,6 +25,7 @@ from sivo.config.http import (
 )
 from sivo.config.key import Level
 from sivo.config.kinds import PLATFORM_ID
+from sivo.config.schema import document_schema, patch_schema
 from sivo.db.scopes import Connection
 from sivo.identity.access import (
     EVERYONE,
@@ -126,7 +127,11 @@ def _config_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/api/config", tags=["configuration"])
     plane = _Plane(context)
 
-    @router.get("", response_model=None)
+    @router.get(
+        "",
+        response_model=None,
+        responses={200: {"content": {"application/json": {"schema": document_schema()}}}},
+    )
     async def get_config(
         response: Response, who: Who, scope: ScopeQuery, if_none_match: IfMatch = None
     ) -> dict[str, Any] | Response:
@@ -138,7 +143,12 @@ def _config_router(context: Context) -> APIRouter:
         response.headers.update(headers)
         return found
 
-    @router.patch("")
+    @router.patch(
+        "",
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/merge-patch+json": {"schema": patch_schema()}}}
+        },
+    )
     async def patch_config(
         response: Response,
         who: Annotated[Caller, Depends(CallerGate(WRITERS))],

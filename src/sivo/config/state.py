@@ -13,6 +13,7 @@ from sivo.base.settings import Settings
 from sivo.config.key import Inputs, Level
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.registry import KEYS
+from sivo.config.renamed import current
 from sivo.config.resolve import Resolver, Stored
 from sivo.db.scopes import Connection
 
@@ -89,21 +90,13 @@ async def stored_values(connection: Connection, tenant_id: UUID, plan: str | Non
         PLATFORM_ID,
         plan,
     )
-    return [
-        Stored(
-            row["key"],
-            Level(row["scope"]),
-            row["value"],
-            row["target"],
-            row["locked"],
-            row["author"],
-            row["at"],
-            row["reason"],
-            row["seq"],
-        )
-        for row in rows
-        if row["key"] in KEYS
-    ]
+    found = []
+    for row in rows:
+        key, value = current(row["key"], row["value"])
+        if key in KEYS:
+            level, origin = Level(row["scope"]), (row["author"], row["at"], row["reason"], row["seq"])
+            found.append(Stored(key, level, value, row["target"], row["locked"], *origin))
+    return found
 
 
 async def resolver(connection: Connection, tenant: TenantRow, settings: Settings) -> Resolver:

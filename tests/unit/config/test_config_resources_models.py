@@ -27,6 +27,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("webhook_endpoint", {"url": "https://example.com/hook", "events": ["call.ended"]}),
     ("secret", {"name": "llm_api_key", "host": "api.groq.com"}),
     ("secret", {"name": "stt_api_key", "base_url": "https://asr.example.com:8443/v1"}),
+    ("change_control", {"reason_required": True}),
 ]
 
 BAD: list[tuple[str, dict[str, Any]]] = [
