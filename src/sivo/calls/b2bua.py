@@ -152,7 +152,7 @@ class B2bua:
             return
         match request.method:
             case "REGISTER":
-                self._registering.register(txn, verdict.extension, source)
+                self._registering.register(txn, verdict, source)
             case "INVITE":
                 self._setup.from_extension(txn, source, claimed.tenant, verdict.extension)
             case "OPTIONS":

@@ -20,6 +20,8 @@ class Authenticated:
     """The digest was right and the user is the one of From."""
 
     extension: Extension
+    #: The digest user name: the extension's number, or one of its softphones.
+    account: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,10 @@ class Gate:
         verdict = self._digest.verify(request, claimed.realm, secret, now)
         if not verdict.ok:
             return Challenge(claimed.realm, verdict.stale)
-        if claimed.extension is None or verdict.username != claimed.extension.number:
+        owner = directory.extension_of_account(claimed.tenant.id, verdict.username or "")
+        if claimed.extension is None or owner is None or owner.id != claimed.extension.id:
             return Forbidden()
-        return Authenticated(claimed.extension)
+        return Authenticated(claimed.extension, verdict.username or "")
 
     def challenge(self, txn: ServerTransaction, challenge: Challenge, now: float) -> Response:
         """The 401 that asks for a digest."""
@@ -83,7 +86,6 @@ class Gate:
 
 
 def _ha1(directory: Directory, claimed: FromTenant, username: str, algorithm: str) -> str | None:
-    extension = directory.extension(claimed.tenant.id, username)
-    if extension is None or not extension.password:
-        return None
-    return ha1(username, claimed.realm, extension.password, algorithm)
+    extension = directory.extension_of_account(claimed.tenant.id, username)
+    password = extension.password_of(username) if extension else None
+    return ha1(username, claimed.realm, password, algorithm) if password else None

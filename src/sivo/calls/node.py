@@ -86,6 +86,8 @@ class CallNode:
         await services.directory.start(self._database)
         services.directory.watch(self._policies_changed)
         services.registrar.load(await bindings.load(self._database, services.clock.now()))
+        services.directory.watch(self._registering.accounts_changed)
+        self._registering.accounts_changed(set(services.directory.current.pictures))
         assert self.switchboard.recovery is not None
         remains = await self.switchboard.recovery.look()
         services.recorder.start()

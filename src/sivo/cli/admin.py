@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import sys
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from sivo.cli.client import CliError
+from sivo.cli.client import Client, CliError
 from sivo.cli.output import show
+from sivo.cli.resource import items_of
 from sivo.cli.session import Tenant, connect_to
 
 group = typer.Typer(help="Administrators.", no_args_is_help=True)
@@ -41,6 +43,35 @@ def create(
         client.call("DELETE", f"/api/users/{user['id']}", tenant=tenant_id)
         raise
     show({"id": user["id"], "email": email, "role": "admin", **({} if password_stdin else {"password": password})})
+
+
+@group.command("unlock")
+def unlock(tenant: Tenant, email: Annotated[str, typer.Option("--email", help="Whose login is locked.")]) -> None:
+    """Forget somebody's failed logins, so that they can try again at once."""
+    client, tenant_id = connect_to(tenant)
+    user_id = _user_id(client, tenant_id, email)
+    show(client.call("POST", f"/api/users/{user_id}/unlock", tenant=tenant_id).body)
+
+
+@group.command("reset-factors")
+def reset_factors(tenant: Tenant, email: Annotated[str, typer.Option("--email", help="Who lost their phone.")]) -> None:
+    """Take somebody's second factors away and end their sessions; they enrol again at the next login."""
+    client, tenant_id = connect_to(tenant)
+    user_id = _user_id(client, tenant_id, email)
+    show(client.call("DELETE", f"/api/users/{user_id}/factors", tenant=tenant_id).body)
+
+
+def _user_id(client: Client, tenant_id: UUID, email: str) -> str:
+    cursor = None
+    while True:
+        found = client.call("GET", "/api/users", tenant=tenant_id, limit=200, cursor=cursor).body
+        for user in items_of(found):
+            if user["email"] == email.strip().lower():
+                return str(user["id"])
+        cursor = found["next"]
+        if cursor is None:
+            break
+    raise CliError(f"there is no user {email} in this tenant")
 
 
 def _read_password() -> str:

@@ -14,6 +14,7 @@ from sivo.base.errors import SivoError
 from sivo.base.node import node_id
 from sivo.base.settings import Settings
 from sivo.db.connect import connect
+from sivo.identity.signing_keys import SigningKeys
 from sivo.node import ready
 from sivo.outbound.client import GuardedClient
 from sivo.recording.job import RecordingJobs
@@ -31,6 +32,7 @@ _IDLE_SECONDS = 1.0
 _WEBHOOK_IDLE_SECONDS = 0.3
 _RETENTION_SECONDS = 60.0
 _FAULT_SECONDS = 2.0
+_KEY_SECONDS = 300.0
 
 
 class Loop:
@@ -76,6 +78,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         recordings = RecordingJobs(database, vault, store, clock, node_id(settings))
         sender = Sender(settings, database, vault, client, clock)
 
+        keys = SigningKeys(database, vault, clock)
+
         async def retention() -> bool:
             gone = await expire_recordings(database, store, clock.now())
             gone += await expire_transcripts(database, clock.now())
@@ -86,6 +90,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Loop("recordings", recordings.run_once),
             Loop("webhooks", sender.step, _WEBHOOK_IDLE_SECONDS),
             Loop("retention", retention, _RETENTION_SECONDS),
+            Loop("signing keys", keys.rotate_if_due, _KEY_SECONDS),
         ]
         ready.announce()
         await asyncio.gather(*(loop.run(stop) for loop in loops))

@@ -14,12 +14,13 @@ async def save(conn: Connection, binding: Binding) -> None:
     """Insert or refresh one binding."""
     await conn.execute(
         """insert into registration (tenant_id, extension_id, contact, extension, source_host, source_port, sip_call_id,
-                                     cseq, user_agent, registered_at, expires_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                     cseq, user_agent, registered_at, expires_at, account)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
            on conflict (extension_id, contact) do update set
              extension = excluded.extension, source_host = excluded.source_host, source_port = excluded.source_port,
              sip_call_id = excluded.sip_call_id, cseq = excluded.cseq, user_agent = excluded.user_agent,
-             registered_at = excluded.registered_at, expires_at = excluded.expires_at""",
+             registered_at = excluded.registered_at, expires_at = excluded.expires_at,
+             account = excluded.account""",
         binding.tenant_id,
         binding.extension_id,
         binding.contact,
@@ -31,6 +32,7 @@ async def save(conn: Connection, binding: Binding) -> None:
         binding.user_agent,
         binding.registered_at,
         binding.expires_at,
+        binding.account,
     )
 
 
@@ -58,6 +60,7 @@ async def load(database: Database, now: datetime) -> list[Binding]:
             registered_at=row["registered_at"],
             expires_at=row["expires_at"],
             user_agent=row["user_agent"],
+            account=row["account"],
         )
         for row in rows
     ]

@@ -45,6 +45,14 @@ class Extension:
     name: str = ""
     user_id: UUID | None = None
     password: str = field(default="", repr=False)
+    #: Softphones: digest user names with their own secrets.
+    devices: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def password_of(self, account: str) -> str | None:
+        """The secret that goes with a digest user name of this extension; None when it is none (any more)."""
+        if account == self.number:
+            return self.password or None
+        return self.devices.get(account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,7 @@ class Directory:
         self.pictures: Mapping[UUID, TenantPicture] = MappingProxyType({p.tenant.id: p for p in pictures})
         self._domains: dict[str, Tenant] = {}
         self._extensions: dict[tuple[UUID, str], Extension] = {}
+        self._accounts: dict[tuple[UUID, str], Extension] = {}
         self._dids: dict[str, list[Did]] = {}
         self._agents: dict[UUID, Agent] = {}
         self._trunks: dict[UUID, Trunk] = {}
@@ -151,6 +160,8 @@ class Directory:
             self._domains.setdefault(domain.lower(), picture.tenant)
         for extension in picture.extensions:
             self._extensions[extension.tenant_id, extension.number] = extension
+            for account in (extension.number, *extension.devices):
+                self._accounts[extension.tenant_id, account] = extension
         for did in picture.dids:
             self._dids.setdefault(did.number, []).append(did)
         for agent in picture.agents:
@@ -173,6 +184,10 @@ class Directory:
     def extension(self, tenant_id: UUID, number: str) -> Extension | None:
         """An extension by its number within one tenant."""
         return self._extensions.get((tenant_id, number))
+
+    def extension_of_account(self, tenant_id: UUID, account: str) -> Extension | None:
+        """The extension that a digest user name belongs to: its number, or that of one of its softphones."""
+        return self._accounts.get((tenant_id, account))
 
     def extension_by_id(self, tenant_id: UUID, extension_id: UUID) -> Extension | None:
         """An extension by its id within one tenant."""

@@ -15,6 +15,8 @@ from sivo.config.policies import Policy
 from sivo.config.resolve import Resolver
 from sivo.config.state import Resource, TenantRow
 from sivo.db.scopes import Connection, Database
+from sivo.identity import devices
+from sivo.identity.devices import Device
 from sivo.recording.policy import POLICY_FIELDS as RECORDING_FIELDS
 from sivo.routing.directory import (
     Agent,
@@ -47,6 +49,7 @@ class Loader:
         self._vault = vault
         self._settings = settings
         self._opened: dict[tuple[UUID, str, str], str] = {}
+        self._devices: dict[UUID, dict[UUID, Device]] = {}
 
     async def versions(self) -> dict[UUID, int]:
         """Every tenant with the version of its configuration."""
@@ -67,10 +70,11 @@ class Loader:
             for resource in await state.resources(conn, tenant_id):
                 if resource.body.get("active", True) or resource.kind.endswith("_policy"):
                     by_kind.setdefault(resource.kind, []).append(resource)
-            extensions = [await self._extension(conn, one) for one in by_kind.get("extension", ())]
+            phones = await self._live_devices(conn, tenant_id)
+            extensions = [await self._extension(conn, one, phones) for one in by_kind.get("extension", ())]
             trunks = [await self._trunk(conn, one) for one in by_kind.get("trunk", ())]
             keys = await self._provider_keys(conn, tenant_id, by_kind.get("secret", ()))
-        domains, stale_at = await self._domains(tenant_id, str(resolver.effective("tenant.sip_domain").value))
+        domains, domain_ends = await self._domains(tenant_id, str(resolver.effective("tenant.sip_domain").value))
         dids = tuple(_did(one) for one in by_kind.get("did", ()))
         agents = tuple(_agent(one) for one in by_kind.get("ai_agent", ()))
         pinner = Pinner(row, stored, state.inputs_of(row, self._settings))
@@ -83,7 +87,7 @@ class Loader:
             recording_policies=_policies(by_kind.get("recording_policy", ()), RECORDING_FIELDS),
             transcription_policies=_policies(by_kind.get("transcription_policy", ()), tuple(TRANSCRIPTION_FIELDS)),
             snapshots=pinner.all(dids, agents),
-            stale_at=stale_at,
+            stale_at=_first(domain_ends, *(phone.expires_at for phone in phones)),
             keys=keys,
         )
 
@@ -100,7 +104,12 @@ class Loader:
         old = tuple(str(row["name"]).lower() for row in rows)
         return (current.lower(), *old), (rows[0]["valid_until"] if rows else None)
 
-    async def _extension(self, conn: Connection, resource: Resource) -> Extension:
+    async def _live_devices(self, conn: Connection, tenant_id: UUID) -> list[Device]:
+        known = self._devices.get(tenant_id, {})
+        self._devices[tenant_id] = await devices.live(conn, self._vault, tenant_id, known)
+        return list(self._devices[tenant_id].values())
+
+    async def _extension(self, conn: Connection, resource: Resource, phones: list[Device]) -> Extension:
         body = resource.body
         return Extension(
             id=resource.id,
@@ -109,6 +118,7 @@ class Loader:
             name=str(body.get("name") or ""),
             user_id=UUID(str(body["user"])) if body.get("user") else None,
             password=await self._secret(conn, resource, "sip_password"),
+            devices={one.auth_user: one.secret for one in phones if one.extension_id == resource.id},
         )
 
     async def _trunk(self, conn: Connection, resource: Resource) -> Trunk:
@@ -149,6 +159,10 @@ class Loader:
             if secret is not None:
                 keys[stage] = ProviderKey(secret.value, secret.host, places.get(name, ""))
         return keys
+
+
+def _first(*ends: datetime | None) -> datetime | None:
+    return min((at for at in ends if at is not None), default=None)
 
 
 def _tenant(row: TenantRow, resolver: Resolver, domains: tuple[str, ...]) -> Tenant:

@@ -6,6 +6,7 @@ Pure: requests and time in, bindings and an outcome out. What changed is written
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -38,6 +39,8 @@ class Binding:
     registered_at: datetime
     expires_at: datetime
     user_agent: str = ""
+    #: The digest user name that it registered with.
+    account: str = ""
 
     @property
     def uri(self) -> Uri:
@@ -77,13 +80,19 @@ class Registrar:
 
     def expire(self, now: datetime) -> list[Binding]:
         """Forget what has run out, and say what that was."""
-        gone = [b for known in self._bindings.values() for b in known.values() if b.expires_at <= now]
+        return self.forget(lambda binding: binding.expires_at <= now)
+
+    def forget(self, is_gone: Callable[[Binding], bool]) -> list[Binding]:
+        """Forget some bindings, and say which those were."""
+        gone = [b for known in self._bindings.values() for b in known.values() if is_gone(b)]
         for binding in gone:
             self._remove(binding)
         return gone
 
-    def register(self, extension: Extension, request: Request, source: Peer, now: datetime) -> Outcome:
-        """Carry out an authenticated REGISTER. All of its contacts, or none of them, take effect (step 6, 7).
+    def register(
+        self, extension: Extension, request: Request, source: Peer, now: datetime, account: str = ""
+    ) -> Outcome:
+        """Carry out a REGISTER authenticated as ``account``. All its contacts take effect, or none of them (step 6, 7).
 
         Raises SipParseError for headers that cannot be read.
         """
@@ -102,7 +111,7 @@ class Registrar:
             return Outcome(500)
         outcome = Outcome(200)
         for uri, seconds in wanted:
-            self._apply(outcome, extension, request, source, now, uri, seconds)
+            self._apply(outcome, (extension, account), request, source, now, uri, seconds)
         if len(self.contacts(extension.id, now)) > MAX_CONTACTS:
             for binding in outcome.saved:
                 self._remove(binding)
@@ -113,13 +122,14 @@ class Registrar:
     def _apply(
         self,
         outcome: Outcome,
-        extension: Extension,
+        who: tuple[Extension, str],
         request: Request,
         source: Peer,
         now: datetime,
         uri: str,
         seconds: int,
     ) -> None:
+        extension, account = who
         known = self._bindings.setdefault(extension.id, {})
         if seconds == 0:
             if uri in known:
@@ -136,6 +146,7 @@ class Registrar:
             registered_at=now,
             expires_at=now + timedelta(seconds=seconds),
             user_agent=(request.headers.get("User-Agent") or "")[:200],
+            account=account,
         )
         known[uri] = binding
         outcome.saved.append(binding)

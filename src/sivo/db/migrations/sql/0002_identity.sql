@@ -139,6 +139,8 @@ create table device (
 select sivo_tenant_table('device');
 create unique index device_auth_user on device (tenant_id, auth_user);
 create index device_session on device (session_id);
+-- With which digest user name a phone registered; a device's bindings go with it.
+alter table registration add column account text not null default '';
 
 -- A key is published first, signs from `signs_from` until its successor does, verifies until its last token has
 -- expired, and is gone at once when it was revoked.
