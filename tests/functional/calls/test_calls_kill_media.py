@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from call_house import DID, House
 
-from sivo.calls.media_session import JOURNAL_PURPOSE
 from sivo.media import journal
+from sivo.media.journal import KEY_PURPOSE
 from support.rtp_phone import RtpPhone
 
 #: What the product promises, times three for a busy machine.
@@ -66,7 +66,7 @@ async def check(house: House, call_id: str, pressed: int, lived_ms: float) -> No
     assert len(await house.fetch("select 1 from segment where call_id = $1", call_id)) == 2 * pressed
     row = (await house.fetch("select journal_path from recording where call_id = $1 and wanted", call_id))[0]
     path = Path(row["journal_path"])
-    key = await house.vault.open(house.tenant, JOURNAL_PURPOSE, journal.read_header(path).key_sealed)
+    key = await house.vault.open(house.tenant, KEY_PURPOSE, journal.read_header(path).key_sealed)
     found = journal.read(path, key)
     assert lived_ms - found.last_ms < SHORT_BY_MS
     assert sum(1 for _ in found.frames()) * 20 > lived_ms - SHORT_BY_MS
