@@ -8,10 +8,12 @@ import pytest_asyncio
 
 from support import provider_double
 from support.company import Company, open_company
+from support.place_to_hurt import Place, place_to_hurt
 from support.provider_double import Double
 from support.running_node import Node, running_node
 
-_PORTS = range(37900, 37999)
+_PORTS = range(37900, 37990)
+_SINK_PORT = 37890
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -32,3 +34,10 @@ async def node(double: Double) -> AsyncIterator[Node]:
 async def company(node: Node) -> Company:
     """A fresh tenant with people and phones, everything recorded."""
     return await open_company(node)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def place(double: Double) -> AsyncIterator[Place]:
+    """A second node, whose parts are killed: the tests of the first one shall not notice."""
+    async with place_to_hurt(double, _SINK_PORT) as made:
+        yield made

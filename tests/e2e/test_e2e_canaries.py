@@ -15,15 +15,14 @@ import pytest
 from support.ai_desk import Caller, Desk, clip, open_desk
 from support.canaries import Canaries
 from support.company import Company
-from support.event_sink import EventSink
 from support.kills import back, kill, superuser_dsn
+from support.place_to_hurt import Place
 from support.provider_double import BROKEN, LLM, TTS, Double
 from support.raw_phone import RawPhone
-from support.running_node import Node, running_node
+from support.running_node import Node
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-_SINK_PORT = 37891
 #: Where a prompt stands by design: the resource and its history.
 _PROMPT_PLACES = {"resource.body", "ledger_change.before", "ledger_change.after", "ledger_entry.canonical"}
 #: Where what was said stands by design, until it expires.
@@ -57,26 +56,18 @@ async def columns_with(node: Node, needle: str) -> set[str]:
         await connection.close()
 
 
-async def test_no_secret_is_found_anywhere(double: Double) -> None:
-    async with (
-        EventSink.serve(_SINK_PORT) as sink,
-        running_node(1, [f"127.0.0.1/32:{double.port}", sink.allow], {"SIVO_LOG_LEVEL": "debug"}) as node,
-    ):
-        await _plant_and_search(node, double, sink)
-
-
-async def _plant_and_search(node: Node, double: Double, sink: EventSink) -> None:
+async def test_no_secret_is_found_anywhere(double: Double, place: Place) -> None:
+    node, sink = place.node, place.sink
     canaries = Canaries()
     prompt, word = "canary-prompt-5b1c", "canary-word-9d2e"
     desk = await open_desk(node, double, agent={"prompt": f"You know that {prompt} is the word."})
     company = Company(node, desk.tenant_id, "", desk.sip_domain, desk.number)
     canaries.add("provider key", desk.account.key)
     sip, trunk, login = canaries.plant("sip"), canaries.plant("trunk"), canaries.plant("login")
-    sink.secret = "whsec_" + canaries.plant("webhook")
     canaries.add("webhook secret", sink.secret)
     await company.make("extensions", {"number": "201", "sip_password": sip})
-    place = {"username": "u", "password": trunk, "host": "127.0.0.1", "port": 37899, "outbound": [{"prefix": "+33"}]}
-    await desk.api("PATCH", f"/api/trunks/{desk.ids['trunk']}", place)
+    carrier = {"username": "u", "password": trunk, "host": "127.0.0.1", "port": 37899, "outbound": [{"prefix": "+33"}]}
+    await desk.api("PATCH", f"/api/trunks/{desk.ids['trunk']}", carrier)
     user = await company.make("users", {"email": "eve@example.com", "name": "Eve", "role": "admin"})
     await desk.api("POST", f"/api/users/{user['id']}/password", {"password": login})
     await company.make("recording-policies", {"name": "all"})

@@ -6,27 +6,15 @@ In short; ``make test-long`` does it at length.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from support.ai_desk import Caller
 from support.event_sink import lost_nothing
 from support.kills import back, kill, kill_media_under_agent, kill_media_under_people, talking
-from support.place_to_hurt import Place, place_to_hurt
-from support.provider_double import Double
+from support.place_to_hurt import Place
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-_SINK_PORT = 37890
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def place(double: Double) -> AsyncIterator[Place]:
-    """A node of its own: the other tests shall not notice."""
-    async with place_to_hurt(double, _SINK_PORT) as made:
-        yield made
 
 
 async def test_media_dies_under_a_talk_with_the_agent(place: Place) -> None:
@@ -34,6 +22,8 @@ async def test_media_dies_under_a_talk_with_the_agent(place: Place) -> None:
 
 
 async def test_media_dies_under_two_people(place: Place) -> None:
+    for index in range(2):
+        await back(place.node, "media", index)
     print((await kill_media_under_people(place.desk, place.company, 2.0)).line())
 
 

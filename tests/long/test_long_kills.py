@@ -33,6 +33,7 @@ async def test_media_is_killed_at_random_moments(place: Place) -> None:
         print(f"{number + 1:>3}  {after.line()}", flush=True)
         for index in range(2):
             await back(place.node, "media", index)
+        await asyncio.sleep(0.5)
 
 
 @pytest.mark.timeout(ROUNDS * 200)

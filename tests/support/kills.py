@@ -53,12 +53,22 @@ def kill(node: Node, role: str, index: int = 0) -> float:
     return time.monotonic()
 
 
-async def back(node: Node, role: str, index: int = 0, timeout: float = 30.0) -> None:
-    """Wait until a role has a process again."""
+#: Sockets on which roles serve once they are ready, below ``run`` of the node's home.
+_SOCKETS = {"media": "media-{}.sock", "api": "api.sock"}
+
+
+async def back(node: Node, role: str, index: int = 0, timeout: float = 60.0) -> None:
+    """Wait until a role has a process again, and serves if it is one that others connect to."""
     deadline = time.monotonic() + timeout
-    while not pids(node, role, index):
-        assert time.monotonic() < deadline, f"{role} {index} is not restarted"
+    socket = str(node.platform.home / "run" / _SOCKETS[role].format(index)) if role in _SOCKETS else ""
+    while not pids(node, role, index) or not _is_bound(socket):
+        assert time.monotonic() < deadline, f"{role} {index} is not back"
         await asyncio.sleep(0.05)
+
+
+def _is_bound(socket: str) -> bool:
+    # The file of a killed process stays, but the kernel lists only sockets that somebody holds.
+    return socket in Path("/proc/net/unix").read_text()
 
 
 def superuser_dsn(node: Node) -> str:
