@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from support import provider_double
+from support import provider_double, vendor_world
 from support.provider_double import Double
 from support.running_node import Node, running_node
+from support.vendor_world import Vendors
 
 _PORTS = range(37000, 37100)
 
@@ -28,8 +29,15 @@ async def doomed(double: Double) -> AsyncIterator[Double]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def node(double: Double, doomed: Double) -> AsyncIterator[Node]:
+async def vendors() -> AsyncIterator[Vendors]:
+    """The product's simulators, which the vendors' own SDKs agree with (tests/functional/simulators)."""
+    async with vendor_world.serve(range(38000, 38100)) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def node(double: Double, doomed: Double, vendors: Vendors) -> AsyncIterator[Node]:
     """A node whose operator lets tenants reach the doubles, and the port beside them where nobody listens."""
-    allow = [f"127.0.0.1/32:{port}" for port in (double.port, double.closed_port, doomed.port)]
+    allow = [f"127.0.0.1/32:{port}" for port in (double.port, double.closed_port, doomed.port, vendors.port)]
     async with running_node(allow=allow) as started:
         yield started

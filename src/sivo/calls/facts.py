@@ -75,9 +75,10 @@ async def commit(conn: Connection, context: FactContext, fact: Fact) -> None:
                 at=at,
                 retention_days=context.retention_days,
             )
+            await store.mark_transcription(conn, context.call_id, started=True)
         case TranscriptionStarted() if context.transcribe:
             await store.mark_transcription(conn, context.call_id, started=True)
-        case ProviderFault(action="transcription"):
+        case ProviderFault(stage="stt") if context.transcribe:
             await store.mark_transcription(conn, context.call_id, errors=1)
         case Turn():
             await _insert_turn(conn, context, fact, fact.body, at)

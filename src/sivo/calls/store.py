@@ -161,12 +161,12 @@ async def claim_finish(conn: Connection, call_id: UUID) -> bool:
 
 
 async def mark_transcription(conn: Connection, call_id: UUID, *, started: bool = False, errors: int = 0) -> None:
-    """On the CDR: whether live transcription had an engine, and how often it failed."""
+    """On the CDR: whether words were heard or an engine listened, and how often it failed."""
     await conn.execute(
         """update call set stats = stats || jsonb_build_object(
                'transcription_started', $2 or coalesce((stats->>'transcription_started')::boolean, false),
                'transcription_errors', $3 + coalesce((stats->>'transcription_errors')::int, 0))
-            where id = $1""",
+            where id = $1 and ($3 > 0 or not coalesce((stats->>'transcription_started')::boolean, false))""",
         call_id,
         started,
         errors,

@@ -30,6 +30,8 @@ def cdr(row: asyncpg.Record, zone: str) -> dict[str, Any]:
     in autumn can be told apart."""
     found = {name: _plain(value, zone) for name, value in row.items() if name not in _HIDDEN}
     found["timezone"] = zone
+    found["transcription_started"] = bool(row["stats"].get("transcription_started"))
+    found["transcription_errors"] = int(row["stats"].get("transcription_errors") or 0)
     return found
 
 
