@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from sivo.ai.breaker import Breaker
+from sivo.ai.failover import Board, Choice, FailoverChat, FailoverEar, FailoverVoice, Open
 from sivo.ai.llm import ChatModel, Usage
 from sivo.ai.openai_llm import OpenAiChat
 from sivo.ai.prompt import sample_phrases
@@ -25,43 +27,72 @@ from sivo.speech.tts import Synthesizer
 _WARM = Limits(total=4.0, connect=2.0, max_bytes=64 * 1024)
 
 
+_T = TypeVar("_T")
+#: How long a provider may take for its first word or sound while there is a second one to ask.
+_IMPATIENT_S = 2.0
+_PATIENT_S = 4.0
+#: Circuits outlive calls.
+_breaker = Breaker()
+
+
 @dataclass(frozen=True, slots=True)
 class Providers:
     """The three stages of a conversation."""
 
     stt: Callable[[OnText], SttSession]
     llm: ChatModel
-    tts: Synthesizer
-    #: Lets all of them go.
-    close: Callable[[], Coroutine[Any, Any, None]]
+    tts: FailoverVoice
+    #: Tells about failovers and what was used; the conversation puts its own ears in.
+    board: Board
     #: Connections to the hosts, so that the first turn does not wait for DNS and TLS. Never raises.
     warm: Callable[[], Coroutine[Any, Any, None]]
 
 
-def connect(spec: ConversationSpec, http: GuardedClient) -> Providers:
+def connect(spec: ConversationSpec, http: GuardedClient, breaker: Breaker | None = None) -> Providers:
     """Adapters for the stages of ``spec``; nothing is opened yet.
 
     A stage whose protocol this release does not speak fails with ``rejected`` when it is used: the caller hears an
     apology instead of nothing, and the trace names the stage.
     """
     phrases = sample_phrases(spec)
-    tts = _synthesizer(spec.tts, http)
+    board = Board()
+    # Without a tenant (a test of providers, say) nobody else's failures count.
+    circuits = breaker or (_breaker if spec.tenant else Breaker())
+
+    def choices(name: str, first: Stage, make: Callable[[Stage, float], _T]) -> list[Choice[_T]]:
+        stages = [first, *([spec.second[name]] if name in spec.second else [])]
+        last = len(stages) - 1
+        return [
+            Choice(stage, make(stage, _PATIENT_S if place == last else _IMPATIENT_S), Breaker.key(spec.tenant, stage))
+            for place, stage in enumerate(stages)
+        ]
+
+    def hear(stage: Stage, _: float) -> Open:
+        return lambda on_text: open_stt(http, stage, on_text, phrases=phrases)
+
+    ears = choices("stt", spec.stt, hear)
+    models = choices("llm", spec.llm, lambda stage, within: _model(stage, http, within))
+    voices = choices("tts", spec.tts, lambda stage, within: _synthesizer(stage, http, within))
     spoken = [stage for stage in (spec.stt, spec.llm) if stage.protocol == "openai"]
     return Providers(
-        stt=lambda on_text: open_stt(http, spec.stt, on_text, phrases=phrases),
-        llm=OpenAiChat(http, spec.llm) if spec.llm.protocol == "openai" else Unspoken(spec.llm),
-        tts=tts,
-        close=tts.close,
+        stt=lambda on_text: FailoverEar(ears, circuits, board, on_text),
+        llm=FailoverChat(models, circuits, board),
+        tts=FailoverVoice(voices, circuits, board),
+        board=board,
         warm=lambda: _warm(http, spoken),
     )
 
 
-def _synthesizer(stage: Stage, http: GuardedClient) -> Synthesizer:
+def _model(stage: Stage, http: GuardedClient, within: float) -> ChatModel:
+    return OpenAiChat(http, stage, first_token_s=within) if stage.protocol == "openai" else Unspoken(stage)
+
+
+def _synthesizer(stage: Stage, http: GuardedClient, within: float) -> Synthesizer:
     match stage.protocol:
         case "openai":
-            return OpenAiSynthesizer(http, stage)
+            return OpenAiSynthesizer(http, stage, idle_s=within)
         case elevenlabs.PROTOCOL:
-            return ElevenLabsSynthesizer(http, stage)
+            return ElevenLabsSynthesizer(http, stage, first_byte_s=within)
         case _:
             return Unspoken(stage)
 

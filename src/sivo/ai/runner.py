@@ -63,8 +63,9 @@ class Runner:
         self._emit = emit
         self._clock_ms = clock_ms
         self._stages = stages
-        self._stt = stages.stt(self._on_text)
-        self._voice = VoiceQueue(stages.tts, spec.tts, cache, playout, self.happen)
+        stages.board.failover = lambda stage, error: self.happen(events.FailedOver(stage, error.cause, error.detail))
+        stages.board.used = lambda name, amount: self.happen(events.Used(name, amount))
+        self._voice = VoiceQueue(stages.tts, lambda: stages.tts.stage, cache, playout, self.happen)
         self._thinking: tuple[int, asyncio.Task[None]] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._inbox: deque[events.Event] = deque()
@@ -74,6 +75,7 @@ class Runner:
         self._echo = EchoGuard()
         self._sent_level = 0.0
         self._log = logs.get("ai")
+        self._stt = stages.stt(self._on_text)
 
     def begin(self) -> None:
         """Greet, and open what will be needed while the phone still rings."""
@@ -121,7 +123,7 @@ class Runner:
             tasks.append(self._thinking[1])
         for task in tasks:
             task.cancel()
-        closing = asyncio.gather(self._stt.close(), self._stages.close(), *tasks, return_exceptions=True)
+        closing = asyncio.gather(self._stt.close(), self._stages.tts.close(), *tasks, return_exceptions=True)
         try:
             await asyncio.wait_for(closing, _CLOSE_S)
         except TimeoutError:
@@ -284,7 +286,7 @@ class Runner:
         if self._thinking is not None:
             self._thinking[1].cancel()
         self._voice.tasks()
-        await asyncio.gather(self._stt.close(), self._stages.close())
+        await asyncio.gather(self._stt.close(), self._stages.tts.close())
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -24,12 +24,12 @@ _RECENT = 32
 
 
 class VoiceQueue:
-    """Speech of one conversation. ``happen`` takes the engine's events."""
+    """Speech of one conversation. ``stage``: whose voice it is now; ``happen`` takes the engine's events."""
 
     def __init__(
         self,
         synthesizer: Synthesizer,
-        stage: Stage,
+        stage: Callable[[], Stage],
         cache: PhraseCache,
         playout: Playout,
         happen: Callable[[events.Event], None],
@@ -96,7 +96,7 @@ class VoiceQueue:
         return running
 
     def _ready(self, text: str) -> bytes | None:
-        audio = self._phrases.get(text) or self._cache.get(self._stage, text)
+        audio = self._phrases.get(text) or self._cache.get(self._stage(), text)
         if audio is not None:
             self._phrases[text] = audio
         return audio
@@ -160,7 +160,7 @@ class VoiceQueue:
         if begun:
             self._playout.end(epoch, utterance)
         if keep:
-            self._cache.put(self._stage, text, bytes(made))
+            self._cache.put(self._stage(), text, bytes(made))
         self._happen(events.AudioDone(epoch, utterance))
 
     async def _prepare(self, texts: list[str]) -> None:
@@ -184,6 +184,6 @@ class VoiceQueue:
         if not made:
             return False
         self._phrases[text] = bytes(made)
-        self._cache.put(self._stage, text, bytes(made))
+        self._cache.put(self._stage(), text, bytes(made))
         self._happen(events.PhraseReady(text))
         return True

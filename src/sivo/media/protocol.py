@@ -77,6 +77,10 @@ class ConversationSpec(msgspec.Struct, kw_only=True):
     speech_min_ms: int = 400
     silence_timeout_ms: int = 10_000
     max_reprompts: int = 2
+    #: Whose call it is: circuit breakers are kept by tenant.
+    tenant: str = ""
+    #: Providers that take over when the first one of a stage (stt, llm, tts) fails.
+    second: dict[str, Stage] = msgspec.field(default_factory=dict)
 
 
 class TranscriptionSpec(msgspec.Struct, kw_only=True):
@@ -107,6 +111,8 @@ class Remote(msgspec.Struct, kw_only=True):
     #: ``port``.
     rtcp_port: int | None = None
     rtcp_mux: bool = False
+    #: Listen for keys in the audio: the peer (a carrier) sends them as sound and not as telephone events.
+    keys_as_sound: bool = False
 
 
 # --- commands (call -> media) -------------------------------------------------------------------------------------
@@ -214,8 +220,18 @@ class StopTranscription(_Message, kw_only=True):
     session: str
 
 
+class TakeDigit(_Message, kw_only=True):
+    """A key was pressed on ``leg`` and came beside the audio (SIP INFO); treated like one that came in RTP."""
+
+    ref: int
+    session: str
+    leg: str
+    digit: str
+    duration_ms: int = 100
+
+
 class SendDigits(_Message, kw_only=True):
-    """Send RFC 4733 digits (0-9 * # A-D) on a leg."""
+    """Send digits (0-9 * # A-D) on a leg: telephone events (RFC 4733), or sound where none were agreed on."""
 
     ref: int
     session: str
@@ -295,6 +311,7 @@ Command = (
     | StopConversation
     | StartTranscription
     | StopTranscription
+    | TakeDigit
     | SendDigits
     | RemoveLeg
     | CloseSession

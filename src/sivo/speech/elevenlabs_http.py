@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import audioop
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -23,10 +24,10 @@ _ERROR_BYTES = 64 * 1024
 class ElevenLabsHttp:
     """One voice, for models and workspaces that no socket serves."""
 
-    def __init__(self, client: GuardedClient, stage: Stage, limits: Limits = _LIMITS) -> None:
+    def __init__(self, client: GuardedClient, stage: Stage, *, idle_s: float = 4.0) -> None:
         self._client = client
         self._stage = stage
-        self._limits = limits
+        self._limits = replace(_LIMITS, idle=idle_s)
 
     async def speak(self, text: str) -> AsyncGenerator[bytes | Alignment, None]:
         """See :class:`sivo.speech.tts.Synthesizer`."""

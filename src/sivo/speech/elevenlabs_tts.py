@@ -19,7 +19,7 @@ class ElevenLabsSynthesizer:
 
     def __init__(self, client: GuardedClient, stage: Stage, *, first_byte_s: float = 4.0) -> None:
         self._socket = ElevenLabsSocket(client, stage, first_byte_s=first_byte_s)
-        self._http = ElevenLabsHttp(client, stage)
+        self._http = ElevenLabsHttp(client, stage, idle_s=first_byte_s)
         #: The dialogue socket needs access that not every workspace has; over HTTP the same model is open to all.
         self._may_fall_back = speaks_dialogue(stage.model)
         self._over_http = False

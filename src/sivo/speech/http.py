@@ -10,7 +10,15 @@ from sivo.speech.faults import ProviderError
 
 #: Successors to name when a model is gone. Groq: voice research 3.4.
 _SUGGESTIONS = {"llama-3": "openai/gpt-oss-120b or openai/gpt-oss-20b"}
-_MODEL_CODES = ("model_not_found", "model_decommissioned", "model_not_active", "invalid_model")
+_QUOTA_CODES = ("insufficient_quota", "quota_exceeded", "billing_hard_limit_reached", "billing_not_active")
+_MODEL_CODES = (
+    "model_not_found",
+    "model_decommissioned",
+    "model_not_active",
+    "invalid_model",
+    "model_terminated",
+    "model_deprecated",
+)
 
 
 def url_of(stage: Stage, path: str) -> str:
@@ -45,13 +53,24 @@ def error_code(body: bytes) -> str:
 
 def status_error(status: int, code: str, *, model: str = "") -> ProviderError:
     """The fault that an HTTP status (and the provider's own code) means."""
+    fault = _by_status(status, code, model)
+    fault.status = status
+    return fault
+
+
+def _by_status(status: int, code: str, model: str) -> ProviderError:
     name = f" {code}" if code else ""
     if code in _MODEL_CODES or (status == 404 and "model" in code):
         return ProviderError("rejected", model_gone(model))
     if status in (401, 403):
         return ProviderError("rejected", f"the credential was refused (HTTP {status}{name})")
+    if code in _QUOTA_CODES or status == 402:
+        return ProviderError(
+            "rejected",
+            f"quota_exceeded: the account has no credit left (HTTP {status}{name}); top it up or raise its limit",
+        )
     if status == 429:
-        return ProviderError("rejected", f"rate limit or quota exceeded (HTTP 429{name})")
+        return ProviderError("rejected", f"rate limit exceeded (HTTP 429{name}); slow down or raise the plan")
     if status >= 500:
         return ProviderError("refused", f"the server failed (HTTP {status}{name})")
     if 300 <= status < 400:

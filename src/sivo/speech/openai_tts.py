@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from sivo.media.protocol import Stage
 from sivo.outbound.client import GuardedClient, Limits
@@ -20,10 +21,10 @@ _ERROR_BYTES = 64 * 1024
 class OpenAiSynthesizer:
     """One voice behind an OpenAI-compatible endpoint."""
 
-    def __init__(self, client: GuardedClient, stage: Stage, limits: Limits = _LIMITS) -> None:
+    def __init__(self, client: GuardedClient, stage: Stage, limits: Limits = _LIMITS, *, idle_s: float = 4.0) -> None:
         self._client = client
         self._stage = stage
-        self._limits = limits
+        self._limits = replace(limits, idle=min(idle_s, limits.idle or idle_s))
 
     async def speak(self, text: str) -> AsyncGenerator[bytes | Alignment, None]:
         """See :class:`sivo.speech.tts.Synthesizer`."""

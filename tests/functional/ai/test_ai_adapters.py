@@ -125,7 +125,7 @@ async def test_a_stream_that_breaks(
     ("status", "error", "cause", "words"),
     [
         (401, {"code": "invalid_api_key"}, "rejected", "credential"),
-        (429, {"code": "rate_limit_exceeded", "message": f"key {KEY}"}, "rejected", "rate limit or quota"),
+        (429, {"code": "rate_limit_exceeded", "message": f"key {KEY}"}, "rejected", "rate limit exceeded"),
         (500, {"type": "server_error"}, "refused", "HTTP 500"),
         (404, {"code": "model_not_found"}, "rejected", "model_not_found"),
         (400, {"code": "model_decommissioned"}, "rejected", "gpt-oss-120b"),

@@ -11,7 +11,7 @@ from sivo.ai.engine.states import Reply, State, UserTurn, VoiceSegment
 from sivo.ai.phrases import Phrases
 from sivo.ai.phrases import phrases as phrases_of
 from sivo.ai.prompt import system_message
-from sivo.media.protocol import ConversationSpec, FactBody
+from sivo.media.protocol import ConversationSpec, FactBody, Stage
 
 
 @dataclass(slots=True)
@@ -82,6 +82,11 @@ class Core:
     def of(cls, spec: ConversationSpec) -> Core:
         """A conversation that has not begun."""
         return cls(spec, phrases_of(spec), Context(system_message(spec)))
+
+    @property
+    def voices(self) -> list[Stage]:
+        """Everyone who may speak."""
+        return [self.spec.tts, *(stage for name, stage in self.spec.second.items() if name == "tts")]
 
     def effect(self, effect: Effect) -> None:
         """Want something done."""

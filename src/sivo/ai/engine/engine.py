@@ -115,6 +115,8 @@ def _dispatch(core: Core, event: events.Event) -> None:
             synthesis.on_failed(core, event)
         case events.PhraseReady():
             core.prepared.add(event.text)
+        case events.FailedOver():
+            failures.failed_over(core, event.stage, event.cause, event.detail)
         case events.Used():
             core.count(event.name, event.amount)
         case events.Key():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sivo.speech.alignment import Alignment
-from sivo.speech.faults import Cause
+from sivo.speech.faults import Cause, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,15 @@ class PhraseReady:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedOver:
+    """The second provider of a stage has taken over, because of this fault of the first one."""
+
+    stage: Stage
+    cause: Cause
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Used:
     """Something that a provider counts was used (``llm_prompt_tokens`` …)."""
 
@@ -151,6 +160,7 @@ Event = (
     | AudioDone
     | AudioFailed
     | PhraseReady
+    | FailedOver
     | Used
     | Key
     | Stop

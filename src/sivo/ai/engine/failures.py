@@ -19,6 +19,14 @@ def _worth_retry(core: Core, cause: Cause, tries: int, since_ms: float) -> bool:
     return tries == 0 and cause in _AGAIN and core.now - since_ms <= limits.RETRY_WITHIN_MS
 
 
+def failed_over(core: Core, stage: Stage, cause: Cause, detail: str) -> None:
+    """The second provider has taken over: it gets the time that the first one had."""
+    _fault(core, stage, cause, detail, "second provider")
+    limit = {"llm": limits.LLM_FIRST_TOKEN_MS, "tts": limits.TTS_FIRST_BYTE_MS}.get(stage)
+    if limit is not None and stage in core.timers:
+        core.timers[stage] = core.now + limit
+
+
 def hearing(core: Core, segment: VoiceSegment, cause: Cause, detail: str) -> None:
     """Speech-to-text failed for a closed segment."""
     if _worth_retry(core, cause, segment.tries, segment.end_ms):

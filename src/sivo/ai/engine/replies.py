@@ -50,10 +50,9 @@ def speak(core: Core, reply: Reply, text: str, *, filler: bool = False, keep: bo
     plain = clean(text)
     if not speakable(plain):
         return
-    spoken = clean(text, keep_tags=takes_tags(core.spec.tts.model))
+    # Whether they are performed or left out is decided for the voice that says it in the end.
+    spoken = clean(text, keep_tags=any(takes_tags(stage.model) for stage in core.voices))
     utterance = _add(core, reply, plain, filler)
-    if plain not in core.prepared:
-        core.count("tts_characters", len(spoken))
     core.effect(effects.Speak(reply.epoch, utterance.number, spoken, urgent=filler, keep=keep))
     core.timers.setdefault("tts", core.now + limits.TTS_FIRST_BYTE_MS)
 
