@@ -9,6 +9,7 @@ from __future__ import annotations
 from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
+from sivo.calls import keys
 from sivo.calls.call import Call
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
@@ -179,7 +180,9 @@ class B2bua:
                 self._bye(txn, call, leg)
             case "INVITE" | "UPDATE":
                 self._renegotiate(txn, call, leg)
-            case "OPTIONS" | "INFO":
+            case "INFO":
+                self._s.sip.respond(txn, keys.take(call, leg, txn))
+            case "OPTIONS":
                 self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]))
             case _:
                 self._s.sip.respond(txn, txn.response(405, headers=[("Allow", ALLOW)]))

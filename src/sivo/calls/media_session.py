@@ -32,6 +32,8 @@ class MediaSession:
         self.link = link
         self.id = session
         self.legs: set[str] = set()
+        #: Legs whose carrier sends keys as sound.
+        self.keys_as_sound: set[str] = set()
         self.closed: asyncio.Future[dict[str, Any]] | None = None
         self._on_refused = on_refused
 
@@ -86,8 +88,17 @@ class MediaSession:
             behind_nat=is_behind_nat(stream.host, signalled_from.host),
             rtcp_port=stream.rtcp_port,
             rtcp_mux=stream.rtcp_mux,
+            keys_as_sound=leg in self.keys_as_sound,
         )
         self._tell(wire.SetRemote, leg=leg, remote=remote)
+
+    def take_digit(self, leg: str, digit: str, duration_ms: int) -> None:
+        """A key that a phone sent beside its audio."""
+        self._tell(wire.TakeDigit, leg=leg, digit=digit, duration_ms=duration_ms, quiet=True)
+
+    def send_digits(self, leg: str, digits: str) -> None:
+        """Press keys towards a phone or an IVR."""
+        self._tell(wire.SendDigits, leg=leg, digits=digits, quiet=True)
 
     def start_capture(self, record: bool) -> None:
         """Start the capture clock, and keep frames when ``record``."""

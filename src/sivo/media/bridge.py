@@ -23,9 +23,9 @@ class Bridge:
         return self.a if leg is self.b else None
 
     def relay(self, leg: Leg, digit: str) -> None:
-        """Pass a key that was pressed on ``leg`` on to the other, when that takes telephone events."""
+        """Pass a key that was pressed on ``leg`` and is not in its audio on to the other, as that takes keys."""
         peer = self.peer(leg)
-        if peer is not None and peer.takes_digits:
+        if peer is not None:
             peer.press(digit)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from sivo.base import logs
 from sivo.base.errors import SivoError, register
 from sivo.media import protocol as wire
 from sivo.media.bridge import Bridge
+from sivo.media.dtmf import DIGITS, Press
 from sivo.media.journal import End
 from sivo.media.leg import Leg
 from sivo.media.process import MediaProcess
@@ -76,6 +78,8 @@ class Commands:
                 self._process.transcribe(self._session(command.session), command.spec)
             case wire.StopTranscription():
                 self._process.stop_transcription(self._session(command.session))
+            case wire.TakeDigit():
+                self._take_digit(command)
             case wire.SendDigits():
                 self._leg(command.session, command.leg).press(command.digits)
             case wire.RemoveLeg():
@@ -122,6 +126,12 @@ class Commands:
                 raise SivoError("ALREADY_EXISTS", f"an agent is talking in session {command.session} already")
             self._process.stop_conversation(session, "agent_hangup")
         self._process.converse(session, leg, command.spec)
+
+    def _take_digit(self, command: wire.TakeDigit) -> None:
+        if len(command.digit) != 1 or command.digit not in DIGITS:
+            raise ValueError(f"{command.digit!r} is no DTMF digit")
+        press = Press(command.digit, min(max(command.duration_ms, 0), 10_000))
+        self._leg(command.session, command.leg).take_digit(press, time.monotonic())
 
     def _stop_conversation(self, command: wire.StopConversation, answer: Answer) -> None:
         session = self._session(command.session)

@@ -8,9 +8,11 @@ import secrets
 from sivo.media import codec, rtcp, rtp
 from sivo.media.dtmf import DtmfReceiver, DtmfSender, Press
 from sivo.media.jitter import Frame, JitterBuffer
+from sivo.media.keypad import Keypad, Way
 from sivo.media.latch import Address, Latch
 from sivo.media.protocol import LegStats, Remote
 from sivo.media.reports import Reports, Sent
+from sivo.media.tones import ToneDetector, ToneSender
 
 _COMFORT_NOISE = 13  # RFC 3389: says "silence", which is what we play anyway
 #: No packet for this long on a leg that should be heard is reported once.
@@ -37,7 +39,9 @@ class Leg:
         self._packets_before: list[int] = [0, 0]  # at the two last reports
         self._buffer = JitterBuffer()
         self._reception = rtp.ReceptionStats()
-        self._presses: list[Press] = []
+        self._keypad = Keypad()
+        self._tones_in = ToneDetector()
+        self._tones_out = ToneSender()
         self._dtmf_in = DtmfReceiver()
         self._dtmf_out = DtmfSender()
         self._malformed = 0
@@ -91,7 +95,8 @@ class Leg:
         self._timeout_told = False
         self._reception.put(packet, now)
         if event:
-            self._presses += self._dtmf_in.put(packet.timestamp, packet.payload, now)
+            for press in self._dtmf_in.put(packet.timestamp, packet.payload, now):
+                self._keypad.put(press, Way.EVENT, now)
         elif packet.payload_type != _COMFORT_NOISE:
             self._buffer.put(packet, now)
 
@@ -140,13 +145,20 @@ class Leg:
     def hear(self, due: float) -> Frame:
         """Take the frame of the tick that is due at ``due`` out of the jitter buffer; also kept in ``frame``."""
         self.frame = self._buffer.pop(due)
+        if self.remote is not None and self.remote.keys_as_sound and self._keypad.listens:
+            for press in self._tones_in.put(self.frame.pcm16):
+                self._keypad.put(press, Way.SOUND, due)
         return self.frame
 
-    def presses(self, now: float) -> list[Press]:
-        """Key presses that are over, each once."""
-        self._presses += self._dtmf_in.poll(now)
-        presses, self._presses = self._presses, []
-        return presses
+    def take_digit(self, press: Press, now: float) -> None:
+        """A key that came beside the audio, as SIP INFO."""
+        self._keypad.put(press, Way.INFO, now)
+
+    def presses(self, now: float) -> list[tuple[Press, Way]]:
+        """Key presses that are over, each once however and however often it came."""
+        for press in self._dtmf_in.poll(now):
+            self._keypad.put(press, Way.EVENT, now)
+        return self._keypad.take()
 
     def silent_ms(self, now: float) -> int | None:
         """Told once: milliseconds without a packet when there were none for 30 s although there should be."""
@@ -163,15 +175,16 @@ class Leg:
     # --- out --------------------------------------------------------------------------------------------------------
 
     def press(self, digits: str) -> None:
-        """Send digits as telephone events. ``ValueError`` for a wrong digit or a peer that takes no events."""
-        if self.remote is None or self.remote.dtmf_payload_type is None:
-            raise ValueError(f"leg {self.id} has not agreed on telephone-event")
-        self._dtmf_out.queue(digits)
+        """Send digits: as telephone events, or as sound to a peer that takes none. ``ValueError`` for a wrong digit."""
+        if self.takes_digits:
+            self._dtmf_out.queue(digits)
+        else:
+            self._tones_out.queue(digits)
 
     @property
     def pressing(self) -> bool:
         """Whether digits go out at present, instead of audio."""
-        return self._dtmf_out.busy
+        return self._dtmf_out.busy or self._tones_out.busy
 
     @property
     def takes_digits(self) -> bool:
@@ -195,6 +208,8 @@ class Leg:
                 timestamp, marker = event.timestamp, event.marker
             else:
                 payload = codec.silence(payload_type)
+        elif (tone := self._tones_out.next()) is not None:
+            payload = codec.encode(payload_type, tone)
         self._marker = False
         self._packets += 1
         self._octets += len(payload)

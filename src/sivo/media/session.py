@@ -18,6 +18,7 @@ from sivo.media.conversation import Conversation, VadSlot, VadWindow
 from sivo.media.jitter import SILENCE, Kind
 from sivo.media.journal import End
 from sivo.media.journal_writer import JournalWriter
+from sivo.media.keypad import Way
 from sivo.media.latch import Address
 from sivo.media.leg import Leg
 from sivo.media.playout import Playout, SentFrame
@@ -247,11 +248,11 @@ class Session:
 
     def _digits(self, now: float) -> None:
         for leg in self.legs.values():
-            for press in leg.presses(now):
+            for press, way in leg.presses(now):
                 self.fact(
                     Digit(leg=leg.id, digit=press.digit, duration_ms=press.duration_ms, at_ms=self.capture.now_ms)
                 )
-                if self.bridge is not None:
+                if self.bridge is not None and way is not Way.SOUND:
                     self.bridge.relay(leg, press.digit)
                 if self.host is not None and self.host.leg is leg:
                     self.host.digits.append(press.digit)

@@ -77,6 +77,7 @@ class Trunk:
     caller_id: str = ""
     username: str = ""
     password: str = field(default="", repr=False)
+    keys_as_sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ PROVIDER_SECRETS = {
     "llm": "llm_api_key",
     "tts": "tts_api_key",
     "transcription": "transcription_api_key",
+    "stt_second": "stt_second_api_key",
+    "llm_second": "llm_second_api_key",
+    "tts_second": "tts_second_api_key",
 }
 
 
@@ -135,6 +138,7 @@ class Loader:
             caller_id=str(body.get("caller_id") or ""),
             username=str(body.get("username") or ""),
             password=await self._secret(conn, resource, "password"),
+            keys_as_sound=bool(body.get("keys_as_sound")),
         )
 
     async def _secret(self, conn: Connection, resource: Resource, field: str) -> str:
@@ -155,6 +159,8 @@ class Loader:
         places = {str(one.body["name"]): str(one.body.get("base_url") or "") for one in entered}
         keys: dict[str, ProviderKey] = {}
         for stage, name in PROVIDER_SECRETS.items():
+            if stage.endswith("_second") and name not in places:
+                continue  # few have one
             secret = await self._vault.get_secret(tenant_id, name, connection=conn)
             if secret is not None:
                 keys[stage] = ProviderKey(secret.value, secret.host, places.get(name, ""))

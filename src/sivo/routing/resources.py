@@ -70,6 +70,8 @@ class Trunk(Body):
     username: Annotated[str, StringConstraints(max_length=100)] | None = None
     #: Denied by default: without a rule nothing leaves through this trunk.
     outbound: Annotated[list[OutboundRule], Field(max_length=100, default_factory=list)]
+    #: The carrier sends keys as sound and not as telephone events: listen for them.
+    keys_as_sound: bool = False
     active: bool = True
 
 
