@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 import tempfile
@@ -51,8 +50,8 @@ async def running_node(
     """
     home = Path(tempfile.mkdtemp(prefix="sivo-e2e-"))
     receiver = Receiver(secret="whsec_" + "e2e" * 12)
-    platform = Platform(home / "home", _ports(), allow, settings)
-    os.environ["SIVO_MEDIA_PROCESSES"] = str(media_processes)
+    own = {"SIVO_MEDIA_PROCESSES": str(media_processes), **(settings or {})}
+    platform = Platform(home / "home", _ports(), allow, own)
     try:
         await receiver.start(platform.ports.receiver)
         try:
@@ -72,5 +71,4 @@ async def running_node(
     finally:
         await platform.stop()
         await receiver.stop()
-        del os.environ["SIVO_MEDIA_PROCESSES"]
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
