@@ -18,6 +18,11 @@ class RingCaller:
 
 
 @dataclass(frozen=True, slots=True)
+class PassEarlyMedia:
+    """183 with our SDP to the caller, who hears the callee's side."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerCaller:
     """200 with our SDP to the caller."""
 
@@ -132,6 +137,7 @@ class NoteEnded:
 Action = (
     OpenMedia
     | RingCaller
+    | PassEarlyMedia
     | AnswerCaller
     | RejectCaller
     | HangUpCaller

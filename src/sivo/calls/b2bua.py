@@ -9,7 +9,6 @@ from __future__ import annotations
 from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
-from sivo.calls import keys
 from sivo.calls.call import Call
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
@@ -24,6 +23,7 @@ from sivo.sip.dialog import dialog_id_of
 from sivo.sip.errors import NotAcceptable, OutOfOrder, SipParseError
 from sivo.sip.message import Request, Response
 from sivo.sip.peer import Peer
+from sivo.sip.session_timer import MINIMUM
 from sivo.sip.transactions import ClientTransaction, ServerTransaction
 
 log = logs.get("calls")
@@ -69,7 +69,8 @@ class B2bua:
                 self._outside(txn, request, source)
         except SipParseError as error:
             if txn.final is None:
-                self._s.sip.respond(txn, txn.response(error.sip_status))
+                least = [("Min-SE", str(MINIMUM))] if error.sip_status == 422 else []
+                self._s.sip.respond(txn, txn.response(error.sip_status, headers=least))
         except NotAcceptable:
             self._s.sip.respond(txn, txn.response(488))
 
@@ -169,26 +170,30 @@ class B2bua:
             self._s.sip.respond(txn, txn.response(481))
             return
         call, leg = found
-        assert leg.dialog is not None
+        dialog = leg.dialog or leg.early
+        assert dialog is not None
         try:
-            leg.dialog.receive(request)
+            dialog.receive(request)
         except OutOfOrder:
             self._s.sip.respond(txn, txn.response(500))
             return
         match request.method:
             case "BYE":
                 self._bye(txn, call, leg)
+            case _ if leg.dialog is None:
+                self._s.sip.respond(txn, txn.response(491))
             case "INVITE" | "UPDATE":
                 self._renegotiate(txn, call, leg)
-            case "INFO":
-                self._s.sip.respond(txn, keys.take(call, leg, txn))
-            case "OPTIONS":
+            case "OPTIONS" | "INFO":
                 self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]))
             case _:
                 self._s.sip.respond(txn, txn.response(405, headers=[("Allow", ALLOW)]))
 
     def _bye(self, txn: ServerTransaction, call: Call, leg: Leg) -> None:
         self._s.sip.respond(txn, txn.response(200))
+        if leg.dialog is None:  # not answered yet: as good as a CANCEL (§15.1.2)
+            call.post(ev.CallerCancelled())
+            return
         leg.ended = True
         if leg is call.caller:
             call.post(ev.CallerHungUp())
@@ -200,6 +205,9 @@ class B2bua:
             self._s.sip.respond(txn, txn.response(481))
             return
         stream = leg.renegotiate(txn)
+        if txn.final is None or not txn.final.is_success:
+            return
+        self._effects.sessions.start(call, leg)
         self._effects.note_dialog(call, leg, stream)
         if stream is not None and call.media is not None:
             call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream, leg.peer)

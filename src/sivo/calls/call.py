@@ -134,7 +134,7 @@ class Call:
     def leg_of(self, dialog_id: object) -> Leg | None:
         """The leg whose dialog this is."""
         legs: list[Leg] = [self.caller, *(self.callee.branches if self.callee else [])]
-        return next((leg for leg in legs if leg.dialog is not None and leg.dialog.id == dialog_id), None)
+        return next((leg for leg in legs if (found := leg.dialog or leg.early) and found.id == dialog_id), None)
 
     def fact_context(self) -> FactContext:
         """What committing a fact of this call needs."""

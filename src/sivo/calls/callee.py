@@ -41,6 +41,19 @@ def resolve(services: Services, call: Call, transfer_to: str) -> Callee:
     return Callee(from_, from_)
 
 
+def redirect(services: Services, call: Call, user: str) -> list[Destination]:
+    """Where a phone may send its caller on to: by the rules of transfers, and a carrier may name no other carrier."""
+    from_trunk = call.caller_extension is None or isinstance(call.route.target, decide.ToTrunk)
+    target = decide.transfer(services.directory.current, call.tenant.id, user, from_trunk=from_trunk)
+    match target:
+        case decide.ToExtension(extension):
+            bindings = services.registrar.contacts(extension.id, services.clock.now())
+            return [Destination(binding.uri, binding.source) for binding in bindings]
+        case decide.ToTrunk(trunk, number):
+            return _trunk(call, trunk, number).destinations
+    return []
+
+
 def _extension(services: Services, from_: NameAddr, domain: str, extension: Extension) -> Callee:
     to = NameAddr("", Uri("sip", extension.number, domain))
     bindings = services.registrar.contacts(extension.id, services.clock.now())

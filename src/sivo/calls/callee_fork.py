@@ -15,8 +15,9 @@ from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.calls import causes
 from sivo.calls.causes import Cause
-from sivo.calls.inputs import CalleeAnswered, CalleeFailed, CalleeRinging, Input
+from sivo.calls.inputs import CalleeAnswered, CalleeEarlyMedia, CalleeFailed, CalleeRinging, Input
 from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
+from sivo.sip import session_timer
 from sivo.sip.address import NameAddr
 from sivo.sip.dialog import Dialog
 from sivo.sip.digest import DigestClient
@@ -24,11 +25,16 @@ from sivo.sip.errors import SipParseError
 from sivo.sip.message import Request, Response, new_request
 from sivo.sip.offer_answer import AudioStream
 from sivo.sip.peer import Peer
+from sivo.sip.session_timer import client_headers
 from sivo.sip.transactions import ClientTransaction
 from sivo.sip.udp import SipUdp
 from sivo.sip.uri import Uri
 
 log = logs.get("calls")
+
+
+#: Early dialogs of one INVITE; redirections one after the other, and places of one.
+_MOST_DRAFTS, _MOST_REDIRECTS = 16, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +57,58 @@ class Branch(Leg):
         self.stream: AudioStream | None = None
         self.final = 0
         self.authorised = False
+        #: Early dialogs by To tag, with the number of the last reliable 1xx (RFC 3262 §4).
+        self.drafts: dict[str, tuple[Dialog, int]] = {}
+        self.redirected = 0
 
     def invite(self, from_: NameAddr, to: NameAddr, port: int) -> Request:
         """The INVITE with our offer."""
         self.port = port
-        request = new_request("INVITE", self.destination.uri, from_=from_, to=to, headers=self.our_headers)
+        request = new_request(
+            "INVITE", self.destination.uri, from_=from_, to=to, headers=[*self.our_headers, *client_headers()]
+        )
         request.set_body(self.session.offer(port), SDP_TYPE)
         return request
 
+    def draft(self, response: Response) -> None:
+        """Acknowledge a reliable provisional answer with PRACK, each number once and in order."""
+        number = response.headers.get("RSeq") or ""
+        tags = [tag.lower() for tag in response.headers.all("Require")]
+        if self.txn is None or "100rel" not in tags or not number.isdigit() or not response.to.tag:
+            return
+        dialog, last = self.drafts.get(response.to.tag) or (Dialog.uac(self.txn.request, response), int(number) - 1)
+        if int(number) != last + 1 or len(self.drafts) > _MOST_DRAFTS:
+            return
+        self.drafts[response.to.tag] = (dialog, int(number))
+        if self.destination.peer.flow:
+            dialog.flow = self.destination.peer
+        rack = f"{number} {response.cseq[0]} INVITE"
+        self.sip.ask(dialog.request("PRACK", headers=[("RAck", rack)]), dialog.destination, _unheeded)
+
+    def listen(self, response: Response) -> bool:
+        """Take the SDP of a provisional answer; True when there is something to hear now."""
+        answer = sdp_of(response.body, response.content_type)
+        if answer is None or self.stream is not None:
+            return False
+        self.stream = self.session.accept(answer)
+        return True
+
 
 class CalleeFork:
-    """All phones of one callee. ``post`` gets what happened, ``learn`` each branch that can receive requests."""
+    """All phones of one callee. ``post`` gets what happened, ``learn`` each branch that can receive requests,
+    ``added`` each one that a redirection made; ``redirect`` says where a user that a phone redirects to may be rung."""
 
-    def __init__(self, sip: SipUdp, post: Callable[[Input], None], learn: Callable[[Branch], None]) -> None:
+    def __init__(
+        self,
+        sip: SipUdp,
+        post: Callable[[Input], None],
+        learn: Callable[[Branch], None],
+        added: Callable[[Branch], None],
+        redirect: Callable[[str], list[Destination]],
+    ) -> None:
         self._sip = sip
+        self._added = added
+        self._redirect = redirect
         self._post = post
         self._learn = learn
         self.branches: list[Branch] = []
@@ -87,14 +131,33 @@ class CalleeFork:
     def on_response(self, branch: Branch, response: Response) -> None:
         """An answer to an INVITE of ours."""
         if response.status < 200:
-            if response.status > 100 and not self._done:
-                self._post(CalleeRinging())
+            self._provisional(branch, response)
         elif response.status < 300:
             self._accepted(branch, response)
-        elif response.status in (401, 407) and self._authorise(branch, response):
-            return
-        else:
+        elif not self._another_way(branch, response):
             self._refused(branch, response.status)
+
+    def _another_way(self, branch: Branch, response: Response) -> bool:
+        """Whether a refusal is answered with another INVITE."""
+        if response.status in (401, 407):
+            return self._authorise(branch, response)
+        if response.status == 422:
+            return self._longer(branch, response)
+        return response.status < 400 and self._redirected(branch, response)
+
+    def _provisional(self, branch: Branch, response: Response) -> None:
+        if response.status == 100 or self._done:
+            return
+        try:
+            branch.draft(response)
+            early = len(self.branches) == 1 and branch.listen(response)
+        except SivoError as error:
+            log.info("a provisional answer cannot be used", peer=str(branch.peer), error=str(error))
+            early = False
+        if early:
+            self._post(CalleeEarlyMedia())
+        elif branch.stream is None:
+            self._post(CalleeRinging())
 
     def on_timeout(self, branch: Branch) -> None:
         """No final answer within the time of the transaction."""
@@ -119,8 +182,13 @@ class CalleeFork:
             return
         if branch.destination.peer.flow:
             dialog.flow = branch.destination.peer  # a phone's own connection: the only way to it behind NAT
+        draft = branch.drafts.get(dialog.id.remote_tag)
+        if draft is not None:
+            dialog.local_cseq = draft[0].local_cseq  # its PRACKs counted
         if branch.dialog is None:
             branch.dialog = dialog
+            branch.terms = session_timer.as_client(response)
+            branch.takes_update = "UPDATE" in response.headers.all("Allow")
             self._learn(branch)
         self._sip.acknowledge(branch.txn, dialog.ack(response), dialog.destination)
         branch.final = response.status
@@ -129,7 +197,7 @@ class CalleeFork:
             return
         try:
             answer = sdp_of(response.body, response.content_type)
-            branch.stream = branch.session.accept(answer) if answer else None
+            branch.stream = branch.session.accept(answer) if answer else branch.stream
         except SivoError:
             branch.stream = None
         if branch.stream is None:
@@ -161,6 +229,45 @@ class CalleeFork:
         self._done = True
         self._post(CalleeFailed(_best([branch.final for branch in self.branches])))
 
+    def _longer(self, branch: Branch, response: Response) -> bool:
+        """422: ring again with the session interval that this phone wants (RFC 4028 §7.3), once."""
+        if branch.txn is None or branch.txn.request.headers.get("Session-Expires") != str(session_timer.INTERVAL):
+            return False
+        least = session_timer.least_of(response)
+        if self._done or least <= session_timer.INTERVAL:
+            return False
+        again = branch.txn.request.copy()
+        again.headers.remove("Via")
+        number, method = again.cseq
+        again.headers.set("CSeq", f"{number + 1} {method}")
+        again.headers.set("Session-Expires", str(least))
+        again.headers.set("Min-SE", str(least))
+        branch.txn = self._sip.request(again, branch.destination.peer)
+        return True
+
+    def _redirected(self, branch: Branch, response: Response) -> bool:
+        """3xx: ring those places of its Contacts that our routing allows instead (§8.1.3.4)."""
+        if self._done or branch.redirected >= _MOST_REDIRECTS:
+            return False
+        try:
+            users = [contact.uri.user or "" for contact in response.contacts[:_MOST_REDIRECTS]]
+        except SipParseError:
+            return False
+        known = {other.destination for other in self.branches}
+        found = [one for user in users for one in self._redirect(user) if one not in known]
+        if not found or branch.txn is None:
+            return False
+        branch.final = response.status
+        request = branch.txn.request
+        for destination in dict.fromkeys(found):
+            other = Branch(self._sip, destination)
+            other.redirected = branch.redirected + 1
+            self.branches.append(other)
+            invite = other.invite(request.from_.with_tag(None), request.to.with_tag(None), branch.port)
+            other.txn = self._sip.request(invite, destination.peer)
+            self._added(other)
+        return True
+
     def _authorise(self, branch: Branch, response: Response) -> bool:
         credentials = branch.destination.credentials
         if credentials is None or branch.authorised or branch.txn is None or self._done:
@@ -171,6 +278,10 @@ class CalleeFork:
         branch.authorised = True
         branch.txn = self._sip.request(again, branch.destination.peer)
         return True
+
+
+def _unheeded(txn: ClientTransaction, response: Response | None) -> None:
+    """Nothing depends on the answer to a PRACK: the 1xx comes again when it was lost."""
 
 
 def _best(finals: list[int]) -> int:

@@ -26,6 +26,9 @@ class CallerLeg(Leg):
         self._bye_cause: Cause | None = None
         if not self.invite.contacts:
             raise SipParseError("an INVITE needs one", "Contact")
+        self._timing = self.agree(self.invite)
+        self._reliable = "100rel" in (tag.lower() for tag in self.invite.headers.all("Require"))
+        self._provisional: set[int] = set()
         #: None for an INVITE without SDP: then we offer in the 200.
         self.offer = sdp_of(self.invite.body, self.invite.content_type)
         #: False when there is an offer without audio for us (answer 488).
@@ -33,8 +36,30 @@ class CallerLeg(Leg):
 
     def ring(self) -> None:
         """180."""
-        if self._txn.final is None:
-            self.sip.respond(self._txn, self._txn.response(180, headers=self.our_headers))
+        self._progress(180)
+
+    def early_media(self, port: int) -> AudioStream | None:
+        """183 with our SDP: the caller hears what the callee's side plays before it answers. None without an offer."""
+        if self.offer is None or self._txn.final is not None:
+            return None
+        self.port = port
+        body, stream = self.session.answer(self.offer, port)
+        return stream if self._progress(183, body) else None
+
+    def _progress(self, status: int, body: bytes = b"") -> bool:
+        """A provisional answer; reliable where the caller requires it (RFC 3262 §3), and then one of them only: what
+        came after it would have to wait for the PRACK, and the 200 says more."""
+        if self._txn.final is not None or (self._reliable and self._provisional):
+            return False
+        headers = self.our_headers
+        if self._reliable:
+            headers += [("Require", "100rel"), ("RSeq", "1")]
+        self._provisional.add(status)
+        answer = self._txn.response(status, headers=headers, body=body, content_type=SDP_TYPE if body else "")
+        self.sip.respond(self._txn, answer)
+        if self._reliable and self.dialog is None:
+            self.early = Dialog.uas(self.invite, answer, self.peer)
+        return True
 
     def reject(self, status: int, phrase: str, retry_after: int | None = None, cause: Cause | None = None) -> None:
         """A final answer other than 2xx, unless there was one."""
@@ -55,7 +80,8 @@ class CallerLeg(Leg):
             self._answer_due = True
         else:
             body, stream = self.session.answer(self.offer, port)
-        ok = self._txn.response(200, headers=self.our_headers, body=body, content_type=SDP_TYPE)
+        headers = [*self.our_headers, *self._timing]
+        ok = self._txn.response(200, headers=headers, body=body, content_type=SDP_TYPE)
         self.dialog = Dialog.uas(self.invite, ok, self.peer)
         self.sip.respond(self._txn, ok)
         return stream

@@ -11,7 +11,7 @@ from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.calls import actions as act
-from sivo.calls import answering_agent, callee, keys, live_transcription
+from sivo.calls import answering_agent, callee, live_transcription
 from sivo.calls import inputs as ev
 from sivo.calls.actions import Action
 from sivo.calls.call import Call
@@ -21,6 +21,7 @@ from sivo.calls.ending import Ending
 from sivo.calls.legs import Leg
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
 from sivo.calls.services import Services
+from sivo.calls.session_refresh import SessionRefresh
 from sivo.calls.state import Phase
 from sivo.calls.store import LegRow
 from sivo.media.journal import KEY_PURPOSE, SUFFIX
@@ -37,6 +38,7 @@ class Effects:
         self._s = services
         self._learn = learn
         self._ending = ending
+        self.sessions = SessionRefresh(lambda: services.sip, _session_expired)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, call: Call, action: Action) -> None:
@@ -48,6 +50,8 @@ class Effects:
                 self._spawn(call, self._invite(call, transfer_to))
             case act.RingCaller():
                 call.caller.ring()
+            case act.PassEarlyMedia():
+                self._pass_early_media(call)
             case act.AnswerCaller():
                 self._answer(call)
             case act.RejectCaller(status, phrase, retry_after):
@@ -112,7 +116,6 @@ class Effects:
                 record=call.capture.recording.capture,
                 on_refused=lambda error: call.post(ev.MediaRefused(error.code, error.message)),
             )
-            call.media.keys_as_sound = keys.legs_with_sound(call)
             call.journal_path = str(self._s.settings.journal_dir / f"{call.session}{SUFFIX}")
             call.writer.media(call.media.link.index, call.journal_path)
             call.caller.port = await call.media.add_leg(CALLER, self._s.settings.sip_host)
@@ -126,10 +129,23 @@ class Effects:
 
     def _answer(self, call: Call) -> None:
         stream = call.caller.answer(call.caller.port)
+        self.sessions.start(call, call.caller)
         if call.caller_leg_id is not None:
             self.note_dialog(call, call.caller, stream)
         if stream is not None and call.media is not None:
             call.media.set_remote(CALLER, stream, call.caller.peer)
+
+    def _pass_early_media(self, call: Call) -> None:
+        branch = call.callee.branches[0] if call.callee else None
+        if branch is None or branch.stream is None or call.media is None:
+            return
+        stream = call.caller.early_media(call.caller.port)
+        if stream is None:
+            call.caller.ring()
+            return
+        call.media.set_remote(CALLER, stream, call.caller.peer)
+        call.media.set_remote(CALLEE, branch.stream, branch.peer)
+        call.media.bridge()
 
     def _start_capture(self, call: Call, phase: str) -> None:
         if phase == "bridge":
@@ -190,6 +206,7 @@ class Effects:
         if winner is None or winner.stream is None or call.media is None:
             return
         self.note_dialog(call, winner, winner.stream)
+        self.sessions.start(call, winner)
         call.media.set_remote(CALLEE, winner.stream, winner.peer)
         call.media.bridge()
         self._transcribe(call)
@@ -232,7 +249,13 @@ class Effects:
             return
         if call.machine.phase not in (Phase.RINGING, Phase.TRANSFERRING):
             return
-        fork = CalleeFork(self._s.sip, call.post, lambda branch: self._learn(call, branch))
+        fork = CalleeFork(
+            self._s.sip,
+            call.post,
+            lambda branch: self._learn(call, branch),
+            lambda branch: self._note_branch(call, branch),
+            lambda user: callee.redirect(self._s, call, user),
+        )
         call.callee = fork
         fork.start(target.destinations, target.from_, target.to, port)
         for branch in fork.branches:
@@ -309,3 +332,7 @@ class Effects:
         """Wait for what is still being done, at most ``timeout`` seconds."""
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=timeout)
+
+
+def _session_expired(call: Call, leg: Leg) -> None:
+    call.post(ev.SessionExpired("caller" if leg is call.caller else "callee"))

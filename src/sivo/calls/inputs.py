@@ -68,6 +68,18 @@ class CalleeRinging:
 
 
 @dataclass(frozen=True, slots=True)
+class CalleeEarlyMedia:
+    """A callee's side plays something before it answers; its stream is agreed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionExpired:
+    """A phone did not refresh its session in time, or did not answer our refresh; ``leg`` is caller or callee."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
 class CalleeAnswered:
     """One of the callee's phones answered and has our ACK."""
 
@@ -130,6 +142,8 @@ Input = (
     | CallerCancelled
     | CallerHungUp
     | CalleeRinging
+    | CalleeEarlyMedia
+    | SessionExpired
     | CalleeAnswered
     | CalleeFailed
     | CalleeHungUp

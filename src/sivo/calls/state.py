@@ -101,6 +101,9 @@ class CallMachine:
             case ev.AudioLost(leg) if self.phase in _ANSWERED:
                 detail = f"no RTP from the {leg}"
                 return self._end(causes.CAUSES["rtp_timeout"], "platform", detail, exit_reason="caller_hangup")
+            case ev.SessionExpired(leg) if self.phase in _ANSWERED:
+                detail = f"the {leg} did not refresh its session"
+                return self._end(causes.CAUSES["session_expired"], "platform", detail, exit_reason="caller_hangup")
             case ev.CallerCancelled() if self.phase not in _ANSWERED:
                 return self._end(causes.CAUSES["ORIGINATOR_CANCEL"], "caller", reject=(487, "Request Terminated"))
         return None
@@ -132,6 +135,8 @@ class CallMachine:
         match event:
             case ev.CalleeRinging():
                 return [act.RingCaller(), act.NoteRinging()]
+            case ev.CalleeEarlyMedia():
+                return [act.PassEarlyMedia()]
             case ev.CalleeAnswered():
                 self.phase = Phase.BRIDGED
                 return [

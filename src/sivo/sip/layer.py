@@ -31,7 +31,7 @@ from sivo.sip.transactions.outputs import (
 )
 from sivo.sip.transactions.server import NonInviteServerTransaction
 from sivo.sip.transactions.timers import Timers
-from sivo.sip.uas_core import Answered
+from sivo.sip.uas_core import Answered, Unacknowledged
 from sivo.sip.via import MAGIC_COOKIE, Via
 
 #: Server transactions kept at the same time; requests above it are answered 503 without state.
@@ -64,6 +64,7 @@ class TransactionLayer:
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, ClientTransaction] = {}
         self._answered: dict[Key, dict[int, Answered]] = {}
+        self._reliable: dict[Key, Unacknowledged] = {}
         self._merged: dict[Key, ServerTransaction] = {}
         self._wakeups: list[tuple[float, int, Timed]] = []
         self._order = itertools.count()
@@ -188,6 +189,8 @@ class TransactionLayer:
             self._merged[_merge_key(request)] = txn
         if request.method == "BYE":
             self._stop_repeating(request)
+        if request.method == "PRACK":
+            return [Received(request, source), *self.respond(txn, txn.response(self._prack(request)), now)]
         return [Received(request, source), Incoming(request, txn, source)]
 
     def _open(self, request: Request, key: Key, source: Peer, local: Peer, now: float) -> ServerTransaction:
@@ -230,6 +233,18 @@ class TransactionLayer:
             outputs.append(IncomingCancel(request, invite))
         return outputs
 
+    def _prack(self, request: Request) -> int:
+        """The answer to a PRACK (RFC 3262 §3): 200 when it is for a 1xx of ours that waits for it, else 481."""
+        waiting = self._reliable.get(_dialog_key(request))
+        if waiting is None or waiting.ended:
+            return 481
+        number, method = waiting.txn.request.cseq
+        if (request.headers.get("RAck") or "").split() != [str(waiting.number), str(number), method]:
+            return 481
+        waiting.acknowledge()
+        self._settle(waiting)
+        return 200
+
     def _stop_repeating(self, bye: Request) -> None:
         """A BYE says that the peer has the 2xx, also when its ACK was lost."""
         for answered in self._answered.get(_dialog_key(bye), {}).values():
@@ -245,6 +260,9 @@ class TransactionLayer:
             answered = Answered(txn, response, now)
             self._answered.setdefault(_answer_key(response), {})[response.cseq[0]] = answered
             self._settle(answered)
+        elif outputs and response.is_provisional and "RSeq" in response.headers:
+            waiting = self._reliable[_answer_key(response)] = Unacknowledged(txn, response, now)
+            self._settle(waiting)
         self._settle(txn)
         return outputs
 
@@ -343,6 +361,10 @@ class TransactionLayer:
                 del self._merged[merge]
         elif isinstance(timed, ClientTransaction):
             self._clients.pop(timed.key, None)
+        elif isinstance(timed, Unacknowledged):
+            waiting = (timed.txn.request.call_id, timed.txn.to_tag, timed.txn.request.from_.tag or "")
+            if self._reliable.get(waiting) is timed:
+                del self._reliable[waiting]
         elif isinstance(timed, Answered) and timed.txn.final is not None:
             known = self._answered.get(key := _answer_key(timed.txn.final), {})
             known.pop(timed.txn.final.cseq[0], None)

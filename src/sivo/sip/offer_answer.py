@@ -156,6 +156,8 @@ class LocalSession:
         self.session_id = secrets.randbits(31) if session_id is None else session_id
         self.version = 0
         self._last: bytes | None = None
+        #: What we said last; to refresh a session without changing it (RFC 4028 §7.4).
+        self.current = b""
         self._direction = "sendrecv"
 
     def offer(self, port: int, direction: str = "sendrecv") -> bytes:
@@ -200,7 +202,8 @@ class LocalSession:
             self.version += 1
             self._last = body
         sdp.origin = Origin("-", str(self.session_id), str(self.version), self.host)
-        return bytes(sdp)
+        self.current = bytes(sdp)
+        return self.current
 
 
 def _refuse(media: Media) -> Media:

@@ -1,10 +1,11 @@
-"""What the UAS core does for its 2xx to an INVITE until the ACK comes (RFC 3261 §13.3.1.4)."""
+"""What the UAS core repeats by itself: its 2xx to an INVITE until the ACK comes (RFC 3261 §13.3.1.4), and reliable
+provisional answers until their PRACK (RFC 3262 §3)."""
 
 from __future__ import annotations
 
 from sivo.sip.message import Response
 from sivo.sip.transactions.base import ServerTransaction, Timed
-from sivo.sip.transactions.outputs import AckTimeout, Output, Send
+from sivo.sip.transactions.outputs import AckTimeout, IncomingCancel, Output, Send
 
 
 class Answered(Timed):
@@ -43,3 +44,38 @@ class Answered(Timed):
         self._over = True
         self.deadlines.clear()
         return [] if self.acknowledged else [AckTimeout(self.txn)]
+
+
+class Unacknowledged(Timed):
+    """One reliable 1xx: repeated after T1, doubling, until its PRACK or the final answer. After 64 * T1 without one the
+    caller counts as gone: the INVITE is cancelled (the transaction user's answer ends it)."""
+
+    def __init__(self, txn: ServerTransaction, response: Response, now: float) -> None:
+        super().__init__(txn.timers)
+        self.txn = txn
+        self.number = int(response.headers.get("RSeq") or 0)
+        self._again = Send(bytes(response), txn.destination, response, True)
+        self._interval = self.timers.t1
+        self._over = False
+        self.deadlines["1xx"] = now + self._interval
+        self.deadlines["PRACK"] = now + self.timers.limit
+
+    @property
+    def ended(self) -> bool:
+        return self._over or self.txn.final is not None
+
+    def acknowledge(self) -> None:
+        """The PRACK came."""
+        self._over = True
+        self.deadlines.clear()
+
+    def on_timer(self, name: str, now: float) -> list[Output]:
+        if self.ended:
+            return []
+        if name == "1xx":
+            self._interval *= 2
+            self.deadlines["1xx"] = now + self._interval
+            return [self._again]
+        self.acknowledge()
+        self.txn.cancelled = True
+        return [IncomingCancel(self.txn.request, self.txn)]

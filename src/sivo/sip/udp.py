@@ -40,6 +40,10 @@ _DNS_SECONDS = 60.0
 _log = logs.get("sip")
 
 
+#: Gets the transaction with its final answer, or None.
+Then = Callable[[ClientTransaction, Response | None], None]
+
+
 class TransactionUser(Protocol):
     """Who decides. Every method is called in the loop, must not block, and may call the transport at once.
 
@@ -104,6 +108,7 @@ class SipUdp(asyncio.DatagramProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._routes: dict[str, str] = {}
+        self._asked: dict[int, tuple[ClientTransaction, Then]] = {}
         self._names: dict[str, tuple[str, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
@@ -168,6 +173,16 @@ class SipUdp(asyncio.DatagramProtocol):
     def request(self, request: Request, destination: Peer) -> ClientTransaction:
         """Send a request; answers come to ``on_response`` with the transaction that is returned."""
         txn, outputs = self.layer.request(request, destination, self._clock.monotonic())
+        self._run(outputs)
+        return txn
+
+    def ask(self, request: Request, destination: Peer, then: Then) -> ClientTransaction:
+        """Send a request whose final answer goes to ``then`` and not to the transaction user; None: no answer came.
+
+        Each 2xx to an INVITE comes by itself and has to be acknowledged by ``then``.
+        """
+        txn, outputs = self.layer.request(request, destination, self._clock.monotonic())
+        self._asked[id(txn)] = (txn, then)
         self._run(outputs)
         return txn
 
@@ -258,6 +273,11 @@ class SipUdp(asyncio.DatagramProtocol):
                     self._user.on_cancel(txn, request)
                 case IncomingAck(request, source, _):
                     self._user.on_ack(request, source)
+                case Answer(response, client) if id(client) in self._asked:
+                    if response.status >= 200:
+                        self._asked.pop(id(client))[1](client, response)
+                case Timeout(client) if id(client) in self._asked:
+                    self._asked.pop(id(client))[1](client, None)
                 case Answer(response, client):
                     self._user.on_response(client, response)
                 case Timeout(client):
