@@ -65,6 +65,8 @@ class RawPhone(asyncio.DatagramProtocol):
     def __init__(self, user: str, domain: str, password: str, server: tuple[str, int]) -> None:
         self.user, self.domain, self.password, self.server = user, domain, password, server
         self.inbox: list[Message] = []
+        #: Digest user name where it is not the user of the address of record (a softphone's own account).
+        self.account = ""
         self.call_id = secrets.token_hex(8)
         self.from_tag = secrets.token_hex(4)
         self.to_tag = ""
@@ -142,7 +144,7 @@ class RawPhone(asyncio.DatagramProtocol):
         nonce = re.search(r'nonce="([^"]*)"', text).group(1)  # type: ignore[union-attr]
         algorithm = (re.search(r"algorithm=([\w-]+)", text) or [None, "MD5"])[1]
         digest = hashlib.sha256 if algorithm == "SHA-256" else hashlib.md5
-        user, password = user or self.user, password or self.password
+        user, password = user or self.account or self.user, password or self.password
 
         def h(value: str) -> str:
             return digest(value.encode()).hexdigest()

@@ -6,6 +6,7 @@ There is no TLS here; ``verify=False`` only spares each client the 40 ms of load
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from conftest import free_port
 from sivo.api.context import Context
 from sivo.api.role import serve
 from sivo.api.services import open_context
@@ -57,6 +59,18 @@ class RunningApi:
         async with httpx.AsyncClient(transport=transport, base_url=self.url) as client:
             answer = await client.post("/api/auth/login", json={"email": email, "password": password, **body})
             return await self.sign_in.finish(client, email, answer)
+
+
+def twin(settings: Settings) -> Settings:
+    """Settings of one more process on the same database: its own port and socket, the same key-encryption key.
+
+    To be called once the first process runs, because that makes the key.
+    """
+    home = settings.home / f"twin{len(list(settings.home.glob('twin*')))}"
+    made = settings.model_copy(update={"home": home, "http_port": free_port()})
+    made.run_dir.mkdir(mode=0o700, parents=True)
+    shutil.copy2(settings.kek_file, made.kek_file)
+    return made
 
 
 @asynccontextmanager
