@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from sivo.config.kinds import Body, ResourceKind, Unique, register_kind
-from sivo.config.values import LanguageCode, Name
+from sivo.config.values import HttpUrl, LanguageCode, Name
 
 Speech = Annotated[str, StringConstraints(max_length=2_000)]
 IntentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
@@ -30,6 +30,18 @@ class Intent(Body):
     ]
 
 
+class SecondProvider(Body):
+    """Takes over when the first provider of a stage fails. Its key is the secret ``<stage>_second_api_key``."""
+
+    #: For ``stt`` and ``tts``, as the keys ``ai.stt_provider`` and ``ai.tts_provider``.
+    provider: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] | None = None
+    #: For ``llm``: an OpenAI-compatible endpoint, or ``local``.
+    base_url: HttpUrl | Literal["local"] | None = None
+    model: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    #: For ``tts``; without one the voice of the platform's table for the language.
+    voice: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+
+
 class AiAgent(Body):
     """Who answers when no person does. Empty limits and voice fall to the keys of group ``ai``."""
 
@@ -43,6 +55,8 @@ class AiAgent(Body):
     voice: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     intents: Annotated[list[Intent], Field(max_length=100, default_factory=list)]
     transfer_to: TransferTarget = ""
+    #: Stage -> who takes over when the provider of the keys fails.
+    second: Annotated[dict[Literal["stt", "llm", "tts"], SecondProvider], Field(default_factory=dict)]
     #: Stand in for ``ai.max_turns`` and ``ai.max_duration_sec``.
     max_turns: Annotated[int, Field(ge=1, le=200)] | None = None
     max_duration_sec: Annotated[int, Field(ge=10, le=7_200)] | None = None
@@ -55,6 +69,15 @@ class AiAgent(Body):
     closing: Speech = ""
     reprompt: Speech = ""
     active: bool = True
+
+    @model_validator(mode="after")
+    def _second_providers_have_a_place(self) -> Self:
+        for stage, second in self.second.items():
+            if stage == "llm" and second.base_url is None:
+                raise ValueError("the second provider of llm needs base_url")
+            if stage != "llm" and second.provider is None:
+                raise ValueError(f"the second provider of {stage} needs provider")
+        return self
 
     @model_validator(mode="after")
     def _intents_are_consistent(self) -> Self:

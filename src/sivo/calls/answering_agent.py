@@ -13,6 +13,7 @@ from sivo.base.settings import Settings
 from sivo.calls.phrases import Phrases, of_language
 from sivo.config.key import Level
 from sivo.config.snapshot import Reader
+from sivo.config.voices import default_voice
 from sivo.media.protocol import ConversationSpec, Intent, Stage
 from sivo.routing.directory import Agent, ProviderKey
 from sivo.transcription.policy import TranscriptionDecision
@@ -73,6 +74,13 @@ def describe(
         speech_min_ms=int(config.read("ai.speech_min_ms")),
         silence_timeout_ms=int(body.get("silence_timeout_ms") or 10_000),
         max_reprompts=int(body["max_reprompts"]) if body.get("max_reprompts") is not None else 2,
+        tenant=str(agent.tenant_id),
+        second={
+            stage: _second_stage(
+                stage, one, _heard_language(config, heard_in) if stage == "stt" else language, keys, settings
+            )
+            for stage, one in (body.get("second") or {}).items()
+        },
     )
 
 
@@ -94,6 +102,8 @@ def goodbye(spec: ConversationSpec) -> ConversationSpec:
         reprompt=spec.reprompt,
         max_turns=1,
         max_duration_sec=spec.max_duration_sec,
+        tenant=spec.tenant,
+        second=spec.second,
         silence_timeout_ms=GOODBYE_SILENCE_MS,
         max_reprompts=0,
     )
@@ -105,6 +115,28 @@ def _speech_stage(
     provider = str(config.read(f"ai.{stage}_provider"))
     voice = str(config.read("ai.tts_voice_id")) if stage == "tts" else ""
     model = str(config.read(f"ai.{stage}_model"))
+    return _speech(
+        provider, stage, Stage(protocol="", base_url="", model=model, language=language, voice=voice), keys, settings
+    )
+
+
+def _second_stage(
+    stage: str, body: Mapping[str, Any], language: str, keys: Mapping[str, ProviderKey], settings: Settings
+) -> Stage:
+    """Who takes over; its key is kept apart from the first one's."""
+    own = {stage: keys[f"{stage}_second"]} if f"{stage}_second" in keys else {}
+    provider, model = str(body.get("provider") or ""), str(body["model"])
+    if stage == "llm":
+        return _chat(str(body["base_url"]), model, language, own, settings)
+    voice = str(body.get("voice") or default_voice(provider, language)) if stage == "tts" else ""
+    return _speech(
+        provider, stage, Stage(protocol="", base_url="", model=model, language=language, voice=voice), own, settings
+    )
+
+
+def _speech(provider: str, stage: str, wanted: Stage, keys: Mapping[str, ProviderKey], settings: Settings) -> Stage:
+    """``wanted`` with the protocol, place and credential of its provider."""
+    model, language, voice = wanted.model, wanted.language, wanted.voice
     if provider == LOCAL:
         url = settings.speech_base_url()
         return Stage(protocol=OPENAI, base_url=url, model=model, language=language, voice=voice, internal=True)
@@ -128,6 +160,10 @@ def _heard_language(config: Reader, decided: TranscriptionDecision | None) -> st
 
 def _llm_stage(config: Reader, language: str, keys: Mapping[str, ProviderKey], settings: Settings) -> Stage:
     url, model = str(config.read("ai.llm_base_url")), str(config.read("ai.llm_model"))
+    return _chat(url, model, language, keys, settings)
+
+
+def _chat(url: str, model: str, language: str, keys: Mapping[str, ProviderKey], settings: Settings) -> Stage:
     if url == LOCAL:
         return Stage(
             protocol=OPENAI, base_url=settings.speech_base_url(), model=model, language=language, internal=True

@@ -11,7 +11,7 @@ from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
-from sivo.calls.trace import cdr, trace
+from sivo.calls.trace import ONE, PAGE, cdr, trace
 from sivo.config import state
 from sivo.db.scopes import Connection
 from sivo.identity.access import READERS, Principal, Role, require
@@ -32,9 +32,7 @@ def make_router(context: Context) -> APIRouter:
         after = decode_id(cursor)
         async with context.database.tenant(who.tenant_id) as connection:
             zone = await timezone(connection, who.tenant_id, context.settings)
-            rows = await connection.fetch(
-                "select * from call where $1::uuid is null or id < $1 order by id desc limit $2", after, limit + 1
-            )
+            rows = await connection.fetch(PAGE, after, limit + 1)
         return page([cdr(row, zone) for row in rows], limit, lambda row: [row["id"]])
 
     @router.get("/api/calls/{call_id}")
@@ -42,7 +40,7 @@ def make_router(context: Context) -> APIRouter:
         """One CDR."""
         async with context.database.tenant(who.tenant_id) as connection:
             zone = await timezone(connection, who.tenant_id, context.settings)
-            row = await connection.fetchrow("select * from call where id = $1", call_id)
+            row = await connection.fetchrow(ONE, call_id)
         if row is None:
             raise _unknown(call_id)
         return cdr(row, zone)

@@ -35,9 +35,19 @@ def cdr(row: asyncpg.Record, zone: str) -> dict[str, Any]:
     return found
 
 
+#: What the providers of a call counted, summed over its conversations.
+_USAGE = """(select coalesce(jsonb_object_agg(one.name, one.amount), '{}') from (
+    select used.key as name, sum(used.value::numeric) as amount
+    from call_fact fact, jsonb_each_text(fact.body -> 'usage') used
+    where fact.call_id = call.id and fact.kind = 'conversation_ended' group by used.key) one) as usage"""
+#: Queries for :func:`cdr`.
+ONE = f"select call.*, {_USAGE} from call where id = $1"  # noqa: S608 - a constant of ours
+PAGE = f"select call.*, {_USAGE} from call where $1::uuid is null or id < $1 order by id desc limit $2"  # noqa: S608
+
+
 async def trace(conn: Connection, call_id: UUID, zone: str) -> dict[str, Any] | None:
     """Everything that is known about one call; None when there is no such call."""
-    row = await conn.fetchrow("select * from call where id = $1", call_id)
+    row = await conn.fetchrow(ONE, call_id)
     if row is None:
         return None
     start = row["answered_at"] or row["created_at"]

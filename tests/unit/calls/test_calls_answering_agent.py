@@ -102,3 +102,30 @@ def test_language_that_is_heard_and_language_that_is_spoken(
 ) -> None:
     spec = described(keys, did_language=did, policy_language=by_policy, language=agent)
     assert (spec.stt.language, spec.language, spec.tts.language, spec.llm.language) == (heard, spoken, spoken, spoken)
+
+
+def test_second_providers_have_places_and_keys_of_their_own() -> None:
+    second = {
+        "stt": {"provider": "deepgram", "model": "nova-3"},
+        "llm": {"base_url": "https://llm.example.com/v1", "model": "big"},
+        "tts": {"provider": "elevenlabs", "model": "eleven_v3"},
+    }
+    first = {"stt": ProviderKey("first"), "llm": ProviderKey("first"), "tts": ProviderKey("first")}
+    own = {
+        "stt_second": ProviderKey("own-stt"),
+        "llm_second": ProviderKey("own-llm", "other.example.com"),
+        "tts_second": ProviderKey("own-tts", "voices.example.com", "https://voices.example.com"),
+    }
+    spec = described({"ai.tts_provider": "openai"}, secrets=first | own, second=second)
+    ear, model, voice = (spec.second[stage] for stage in ("stt", "llm", "tts"))
+    assert (ear.protocol, ear.base_url, ear.model, ear.api_key) == (
+        "deepgram",
+        "https://api.deepgram.com",
+        "nova-3",
+        "own-stt",
+    )
+    assert (model.protocol, model.base_url, model.model) == ("openai", "https://llm.example.com/v1", "big")
+    assert model.api_key == "", "entered for another host"
+    assert (voice.protocol, voice.base_url, voice.api_key) == ("elevenlabs", "https://voices.example.com", "own-tts")
+    assert voice.voice, "the platform's voice for the language"
+    assert spec.tenant and described({}).second == {}
