@@ -47,7 +47,24 @@ CROSS_CHECKED = (
     "auth.refresh_ttl_sec",
     "transcription.push_to_sf",
     "recording.default_retention_days",
+    "ai.stt_provider",
+    "ai.stt_model",
 )
+#: ElevenLabs models that take a stream; ``scribe_v1`` and ``scribe_v2`` take whole files only.
+_SCRIBE = ("elevenlabs", "elevenlabs_scribe_v2_realtime")
+_SCRIBE_STREAMS = ("_realtime", "_live")
+
+
+def check_stt(provider: str, model: str) -> None:
+    """A conversation needs speech-to-text that streams, in the protocol that is spoken here."""
+    problem = remedy = ""
+    if provider in _SCRIBE and not model.endswith(_SCRIBE_STREAMS):
+        problem, remedy = "cannot stream", "set ai.stt_model to scribe_v2_realtime in the same change"
+    elif provider == "deepgram" and model.startswith("flux"):
+        problem, remedy = "speaks another protocol (v2/listen)", "choose a nova model, for example nova-3"
+    if problem:
+        message = f"ai.stt_model = {model}: with ai.stt_provider = {provider} this model {problem}"
+        raise SivoError(RULE_BROKEN, message, where="ai.stt_model", remedy=remedy)
 
 
 def check_effective(effective: Resolver) -> None:
@@ -68,6 +85,7 @@ def check_effective(effective: Resolver) -> None:
             where="transcription.push_to_sf",
             remedy="connect an org in Settings, Integrations, Salesforce first",
         )
+    check_stt(values["ai.stt_provider"], values["ai.stt_model"])
     retention = effective.effective("recording.default_retention_days")
     if retention.level is Level.TENANT:
         check_retention(plan, retention.value, retention.key)

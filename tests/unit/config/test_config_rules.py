@@ -36,6 +36,32 @@ def test_push_needs_a_connected_org() -> None:
 
 
 @pytest.mark.parametrize(
+    ("provider", "model", "allowed"),
+    [
+        ("deepgram", "nova-2", True),
+        ("deepgram", "nova-3", True),
+        ("deepgram", "flux-general-en", False),
+        ("elevenlabs", "scribe_v2_realtime", True),
+        ("elevenlabs", "scribe_v3_live", True),
+        ("elevenlabs", "scribe_v2", False),
+        ("elevenlabs_scribe_v2_realtime", "scribe_v1", False),
+        ("elevenlabs", "nova-2", False),
+        ("openai", "whisper-1", True),
+        ("local", "anything", True),
+    ],
+)
+def test_a_model_that_cannot_stream_is_refused_when_it_is_configured(provider: str, model: str, allowed: bool) -> None:
+    found = effective(ai__stt_provider=provider, ai__stt_model=model)
+    if allowed:
+        check_effective(found)
+        return
+    with pytest.raises(SivoError) as caught:
+        check_effective(found)
+    assert caught.value.where == "ai.stt_model"
+    assert model in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("plan", "days", "allowed"),
     [
         ("starter", 30, True),
