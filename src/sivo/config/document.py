@@ -12,7 +12,9 @@ from sivo.config.change import Scope
 from sivo.config.draft import ENDPOINT_FIELDS
 from sivo.config.key import Inputs, Key, Level
 from sivo.config.kinds import PLATFORM_ID
+from sivo.config.past import Picture
 from sivo.config.resolve import Resolver, Stored
+from sivo.config.state import Resource
 from sivo.config.types import REDACTED
 from sivo.db.scopes import Connection
 
@@ -51,9 +53,13 @@ async def _endpoint_values(connection: Connection, tenant_id: UUID, scope: Scope
     found = (await state.resources_by_id(connection, tenant_id, [endpoint_id])).get(endpoint_id)
     if found is None or found.kind != "webhook_endpoint":
         raise SivoError("NOT_FOUND", f"there is no webhook endpoint {endpoint_id}", where="query.scope")
+    return _values_of_endpoint(found)
+
+
+def _values_of_endpoint(found: Resource) -> list[Stored]:
     values: dict[str, Any] = {**found.body, **found.secrets}
     return [
-        Stored(key, Level.ENDPOINT, values[field], scope.target, at=found.updated_at, seq=found.version)
+        Stored(key, Level.ENDPOINT, values[field], str(found.id), at=found.updated_at, seq=found.version)
         for key, field in ENDPOINT_FIELDS.items()
         if values.get(field) is not None
     ]
@@ -91,6 +97,23 @@ def explanation(resolver: Resolver, name: str, role: str) -> dict[str, Any]:
         "default": {"value": _shown(key, default.value), "how": default.how},
         "declaration": key.describe(),
     }
+
+
+def explanations(resolver: Resolver, role: str) -> dict[str, Any]:
+    """:func:`explanation` of every key that the role may see, in the order of the reference."""
+    return {name: explanation(resolver, name, role) for name, key in registry.KEYS.items() if role in key.read_roles}
+
+
+def past_resolver(then: Picture, scope: Scope, settings: Settings) -> Resolver:
+    """Effective values of the past as seen at ``scope``."""
+    if scope.level in (Level.PLATFORM, Level.PLAN, Level.TENANT):
+        return then.resolver(settings, scope)
+    if scope.level is not Level.ENDPOINT:
+        raise SivoError("NOT_FOUND", f"no Salesforce org {scope.target[:40]!r} is connected", where="query.scope")
+    found = next((one for one in then.resources if str(one.id) == scope.target), None)
+    if found is None or found.kind != "webhook_endpoint":
+        raise SivoError("NOT_FOUND", f"there was no webhook endpoint {scope.target[:40]} then", where="query.scope")
+    return then.resolver(settings, extra=_values_of_endpoint(found))
 
 
 def _others(resolver: Resolver, name: str) -> list[Stored]:

@@ -15,7 +15,8 @@ from sivo.audit.canonical import canonical
 from sivo.base.errors import SivoError
 from sivo.config.change import Scope
 from sivo.config.key import Level
-from sivo.identity.access import TENANT_REQUIRED, Caller, RoleGate, current_caller
+from sivo.config.kinds import PLATFORM_ID
+from sivo.identity.access import TENANT_REQUIRED, Caller, Role, RoleGate, current_caller
 
 _CONFIG_TAG = re.compile(r'\s*(?:W/)?"(\d{1,18})-([0-9a-f]{16})"\s*')
 
@@ -76,14 +77,28 @@ def own_tenant(caller: Caller) -> UUID:
     return caller.tenant_id
 
 
+def chain_of(who: Caller, scope: Scope) -> UUID:
+    """Whose values are meant. Platform and plan are a superadmin's; the rest belongs to a tenant."""
+    if scope.level in (Level.PLATFORM, Level.PLAN):
+        if who.role is not Role.SUPERADMIN:
+            raise SivoError("INSUFFICIENT_ROLE", f"only a superadmin works at {scope}", where="query.scope")
+        return PLATFORM_ID
+    return own_tenant(who)
+
+
 JsonObject = Annotated[dict[str, Any], Depends(json_object)]
 Reason = Annotated[str, Depends(change_reason)]
 ScopeQuery = Annotated[Scope, Depends(scope_of)]
 
 
-def config_tag(version: int, document: dict[str, Any]) -> str:
-    """Entity tag of a configuration document: its content, and the version at which it was read."""
-    return f'"{version}-{hashlib.sha256(canonical(document)).hexdigest()[:16]}"'
+def config_tag(version: int, document: dict[str, Any], role: str = "", scope: Scope | None = None) -> str:
+    """Strong entity tag of a configuration document, and the version of its chain.
+
+    It is made from everything that the document shows (so from platform, plan and tenant as far as they count), from
+    the role that it is shown to and from the scope.
+    """
+    content = [document, role, str(scope or "")]
+    return f'"{version}-{hashlib.sha256(canonical(content)).hexdigest()[:16]}"'
 
 
 def same_content(header: str | None, tag: str) -> bool:

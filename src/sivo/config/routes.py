@@ -9,22 +9,24 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 
 from sivo.api.context import Context
 from sivo.audit.ledger import history
-from sivo.base.errors import SivoError, register
-from sivo.config import registry, resource_routes, secret_routes
+from sivo.base.errors import SivoError
+from sivo.config import registry, resource_routes, secret_routes, version_routes
 from sivo.config.change import Change, Scope, SetKey, UnsetKey
-from sivo.config.document import document, explanation, resolver_at, secret_names
+from sivo.config.desired import split_lock
+from sivo.config.document import document, explanation, explanations, past_resolver, resolver_at, secret_names
 from sivo.config.http import (
     CallerGate,
     JsonObject,
     Reason,
     ScopeQuery,
+    chain_of,
     config_tag,
-    own_tenant,
     same_content,
     version_in,
 )
-from sivo.config.key import Level
-from sivo.config.kinds import PLATFORM_ID
+from sivo.config.past import moment_of, picture
+from sivo.config.plans import CONFIRMATION_REQUIRED
+from sivo.config.resolve import Resolver
 from sivo.config.schema import document_schema, patch_schema
 from sivo.db.scopes import Connection
 from sivo.identity.access import (
@@ -33,13 +35,12 @@ from sivo.identity.access import (
     WRITERS,
     Caller,
     Principal,
-    Role,
     require,
 )
 
-CONFIRMATION_REQUIRED = register("CONFIRMATION_REQUIRED", 409)
 Who = Annotated[Caller, Depends(CallerGate(EVERYONE))]
 IfMatch = Annotated[str | None, Header(max_length=500)]
+At = Annotated[str | None, Query(max_length=40, description="A version, or a time (ISO 8601): as it was then.")]
 
 
 def make_router(context: Context) -> APIRouter:
@@ -57,21 +58,25 @@ class _Plane:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def chain(self, who: Caller, scope: Scope) -> UUID:
-        """Whose values are meant. Platform and plan are a superadmin's; the rest belongs to a tenant."""
-        if scope.level in (Level.PLATFORM, Level.PLAN):
-            if who.role is not Role.SUPERADMIN:
-                raise SivoError("INSUFFICIENT_ROLE", f"only a superadmin works at {scope}", where="query.scope")
-            return PLATFORM_ID
-        return own_tenant(who)
-
     async def read(self, connection: Connection, chain: UUID, scope: Scope, role: str) -> tuple[dict[str, Any], str]:
         """The document and its entity tag."""
         resolver, version = await resolver_at(connection, chain, scope, self._context.settings)
         names = await secret_names(connection, chain)
         kids = [str(key["kid"]) for key in self._context.identity.keys.jwks()["keys"]]
         found = document(resolver, role, names, kids)
-        return found, config_tag(version, found)
+        return found, config_tag(version, found, role, scope)
+
+    async def explained(self, chain: UUID, scope: Scope, role: str) -> tuple[dict[str, Any], str]:
+        """Every key that the role may see with its explanation, and an entity tag."""
+        async with self._context.database.tenant(chain) as connection:
+            resolver, version = await resolver_at(connection, chain, scope, self._context.settings)
+        found = explanations(resolver, role)
+        return found, config_tag(version, found, role, scope)
+
+    async def at(self, chain: UUID, scope: Scope, when: str) -> tuple[Resolver, int]:
+        """Effective values at a version or a time of the past."""
+        then = await picture(self._context.database, chain, moment_of(when))
+        return past_resolver(then, scope, self._context.settings), then.version
 
     async def get(self, chain: UUID, scope: Scope, role: str) -> tuple[dict[str, Any], str]:
         """As :meth:`read`, in a scope of its own."""
@@ -108,9 +113,10 @@ async def _conflict(connection: Connection, chain: UUID, if_match: str, tag: str
     )
 
 
-def _changes(patch: dict[str, Any], scope: Scope, confirmed: list[str]) -> list[Change]:
+def changes_of(patch: dict[str, Any], scope: Scope, confirmed: list[str]) -> list[Change]:
+    """The changes that a merge patch of keys asks for; a value may come with its lock."""
     found: list[Change] = []
-    for name, value in patch.items():
+    for name, sent in patch.items():
         key = registry.get(name)
         if key.confirm and name not in confirmed:
             raise SivoError(
@@ -119,13 +125,16 @@ def _changes(patch: dict[str, Any], scope: Scope, confirmed: list[str]) -> list[
                 where=name,
                 remedy=f"repeat the request with ?confirm={name} when that is agreed",
             )
-        found.append(UnsetKey(name, scope) if value is None else SetKey(name, value, scope))
+        value, locked = split_lock(sent)
+        found.append(UnsetKey(name, scope) if value is None else SetKey(name, value, scope, locked))
     return found
 
 
 def _config_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/api/config", tags=["configuration"])
     plane = _Plane(context)
+    # Before the route of a single key, which would take their paths for names.
+    router.include_router(version_routes.make_router(context))
 
     @router.get(
         "",
@@ -133,10 +142,21 @@ def _config_router(context: Context) -> APIRouter:
         responses={200: {"content": {"application/json": {"schema": document_schema()}}}},
     )
     async def get_config(
-        response: Response, who: Who, scope: ScopeQuery, if_none_match: IfMatch = None
+        response: Response,
+        who: Who,
+        scope: ScopeQuery,
+        at: At = None,
+        explain: Annotated[bool, Query(description="Each key with the value of every level and who set it.")] = False,
+        if_none_match: IfMatch = None,
     ) -> dict[str, Any] | Response:
         """Effective values as flat JSON: every key that the role may see, then secrets and JWT keys as `***`."""
-        found, tag = await plane.get(plane.chain(who, scope), scope, who.role)
+        chain = chain_of(who, scope)
+        if at is not None:
+            resolver, version = await plane.at(chain, scope, at)
+            found = explanations(resolver, who.role) if explain else document(resolver, who.role, [], [])
+            tag = config_tag(version, found, who.role, scope)
+        else:
+            found, tag = await (plane.explained if explain else plane.get)(chain, scope, who.role)
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if same_content(if_none_match, tag):
             return Response(status_code=304, headers=headers)
@@ -159,8 +179,8 @@ def _config_router(context: Context) -> APIRouter:
         confirm: Annotated[list[str] | None, Query(description="Keys whose warning was read.")] = None,
     ) -> dict[str, Any]:
         """JSON merge patch (RFC 7396) of dotted keys, all or nothing; null removes an override."""
-        chain = plane.chain(who, scope)
-        await plane.patch(chain, scope, who, _changes(patch, scope, confirm or []), reason, if_match)
+        chain = chain_of(who, scope)
+        await plane.patch(chain, scope, who, changes_of(patch, scope, confirm or []), reason, if_match)
         found, response.headers["ETag"] = await plane.get(chain, scope, who.role)
         return found
 
@@ -183,9 +203,12 @@ def _config_router(context: Context) -> APIRouter:
         return {"items": items, "next": items[-1]["seq"] if len(items) == limit else None}
 
     @router.get("/{key}")
-    async def explain(key: str, who: Who, scope: ScopeQuery) -> dict[str, Any]:
-        """One effective value with the value of every level, who set it, when and why."""
-        chain = plane.chain(who, scope)
+    async def explain_key(key: str, who: Who, scope: ScopeQuery, at: At = None) -> dict[str, Any]:
+        """One effective value with the value of every level, who set it, when and why; now or in the past."""
+        chain = chain_of(who, scope)
+        if at is not None:
+            resolver, version = await plane.at(chain, scope, at)
+            return {**explanation(resolver, key, who.role), "version": version}
         async with context.database.tenant(chain) as connection:
             resolver, _version = await resolver_at(connection, chain, scope, context.settings)
         return explanation(resolver, key, who.role)
