@@ -75,6 +75,17 @@ class OpenAiChat:
         try:
             if not answer.ok:
                 await self._refuse(answer, deadline)
+            kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if kind == "text/html":
+                raise ProviderError("garbage", "the answer is a page (text/html), not a chat completion")
+            if kind == "application/json":
+                # The server knows no streaming and gives everything at once.
+                async with asyncio.timeout_at(deadline):
+                    whole = (await answer.read()).decode("utf-8", "replace")
+                think = ThinkFilter()
+                text, _ = _delta(whole, usage, self._stage.model)
+                yield think.feed(text) + think.flush()
+                return
             async for piece in self._pieces(answer, usage, deadline):
                 yield piece
         finally:
@@ -139,19 +150,27 @@ def _delta(data: str, usage: Usage, model: str) -> tuple[str, bool]:
         raise ProviderError("garbage", "an event of the stream is not an object")
     if event.get("error"):
         code = error_code(data.encode())
-        if "model" in code:
-            raise status_error(404, code, model=model)
+        if "model" in code or "quota" in code:
+            raise status_error(404 if "model" in code else 429, code, model=model)
         raise ProviderError("cut", f"the provider reported an error in the stream{': ' + code if code else ''}")
     _count(event, usage)
     choices = event.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return "", False
     delta = choices[0].get("delta") or choices[0].get("message") or {}
-    content = delta.get("content") if isinstance(delta, dict) else None
+    content = _words(delta.get("content")) if isinstance(delta, dict) else ""
     reason = choices[0].get("finish_reason")
     if reason == "content_filter":
         raise ProviderError("rejected", "the provider's content filter stopped the answer")
-    return content if isinstance(content, str) else "", bool(reason)
+    return content, bool(reason)
+
+
+def _words(content: Any) -> str:
+    """``content`` as text. Some servers send a list of parts, reasoning among them: only text is spoken."""
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(str(part.get("text") or "") for part in parts)
+    return content if isinstance(content, str) else ""
 
 
 def _count(event: dict[str, Any], usage: Usage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -64,6 +65,34 @@ async def test_a_liberal_stream_is_read(server: Script, client: GuardedClient) -
     assert (usage.prompt_tokens, usage.completion_tokens) == (11, 3)
     (_, body) = server.seen[0]
     assert (body["model"], body["messages"]) == ("m-1", MESSAGES)
+
+
+async def test_an_answer_in_one_piece_and_one_in_parts_are_read(server: Script, client: GuardedClient) -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "no"}]}, {"type": "text", "text": "Hola."}]
+    event = {"choices": [{"delta": {"content": parts}, "finish_reason": "stop"}]}
+    server.chat = [f"data: {json.dumps(event)}\n\n".encode()]
+    assert await collect(OpenAiChat(client, stage(server))) == "Hola."
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["<think>never</think>\n\nHola."],
+        ["  <thi", "nk>ne", "ver</th", "ink> ", "Hola."],
+        ["Ho", "la<thinking>never", "</thinking>", "."],
+        ["<reasoning>never</reasoning><think>never</think>Hola."],
+    ],
+)
+async def test_reasoning_inside_the_answer_is_never_spoken(
+    server: Script, client: GuardedClient, pieces: list[str]
+) -> None:
+    server.chat = sse(*pieces)
+    assert await collect(OpenAiChat(client, stage(server))) == "Hola."
+
+
+async def test_signs_that_only_look_like_reasoning_are_spoken(server: Script, client: GuardedClient) -> None:
+    server.chat = sse("a <", "b> and 3 <", " 4 and <thi", "s>")
+    assert await collect(OpenAiChat(client, stage(server))) == "a <b> and 3 < 4 and <this>"
 
 
 async def test_text_comes_while_it_streams(server: Script, client: GuardedClient) -> None:
