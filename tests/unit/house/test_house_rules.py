@@ -113,3 +113,9 @@ def test_the_rules_look_at_something() -> None:
     seen = [path for path, _ in modules()]
     assert len(seen) > 50
     assert any(path.startswith(SANS_IO) for path in seen)
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """The runner imports them by bare name: two of one name cannot be collected together."""
+    names = [path.name for path in Path(__file__).parents[2].rglob("*.py") if path.name != "conftest.py"]
+    assert not {name for name in names if names.count(name) > 1}
