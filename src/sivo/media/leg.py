@@ -162,7 +162,7 @@ class Leg:
 
     def silent_ms(self, now: float) -> int | None:
         """Told once: milliseconds without a packet when there were none for 30 s although there should be."""
-        if self.remote is None or not self.remote.receive:
+        if self.remote is None or not (self.remote.receive and self.remote.send):  # on hold nobody need speak
             self._heard_at = None
             return None
         if self._heard_at is None:

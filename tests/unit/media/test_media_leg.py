@@ -88,3 +88,14 @@ def test_codec_of_the_peer_is_sent_and_both_are_understood() -> None:
         leg.datagram(rtp.build(0, number, number * 160, 7, loud), PEER, number * 0.02)
         frame = leg.hear(number * 0.02 + 0.01)
     assert frame.kind is Kind.VOICE and frame.payload == loud
+
+
+def test_a_phone_on_hold_may_be_silent_for_as_long_as_it_likes() -> None:
+    leg = Leg("caller", 0)
+    leg.set_remote(Remote(host="192.0.2.10", port=4000))
+    assert leg.silent_ms(0.0) is None
+    leg.set_remote(Remote(host="192.0.2.10", port=4000, send=False))  # it holds us: sendonly, and plays nothing
+    assert leg.silent_ms(3600.0) is None
+    leg.set_remote(Remote(host="192.0.2.10", port=4000))
+    assert leg.silent_ms(3601.0) is None  # the time counts from the end of the hold
+    assert leg.silent_ms(3632.0) == 31_000
