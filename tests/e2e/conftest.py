@@ -13,7 +13,6 @@ from support.provider_double import Double
 from support.running_node import Node, running_node
 
 _PORTS = range(37900, 37990)
-_SINK_PORT = 37890
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -39,5 +38,5 @@ async def company(node: Node) -> Company:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def place(double: Double) -> AsyncIterator[Place]:
     """A second node, whose parts are killed: the tests of the first one shall not notice."""
-    async with place_to_hurt(double, _SINK_PORT) as made:
+    async with place_to_hurt(double) as made:
         yield made

@@ -10,11 +10,10 @@ from support import provider_double
 from support.place_to_hurt import Place, place_to_hurt
 
 _PORTS = range(37800, 37880)
-_SINK_PORT = 37892
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place() -> AsyncIterator[Place]:
     """A node whose parts are killed."""
-    async with provider_double.serve(_PORTS) as double, place_to_hurt(double, _SINK_PORT) as made:
+    async with provider_double.serve(_PORTS) as double, place_to_hurt(double) as made:
         yield made

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -55,14 +56,15 @@ class EventSink:
 
     @classmethod
     @asynccontextmanager
-    async def serve(cls, port: int) -> AsyncIterator[EventSink]:
-        """Listen on 127.0.0.1:``port``."""
-        sink = cls(port)
+    async def serve(cls) -> AsyncIterator[EventSink]:
+        """Listen on a free port of 127.0.0.1."""
+        server = socket.create_server(("127.0.0.1", 0))
+        sink = cls(server.getsockname()[1])
         application = web.Application()
         application.router.add_post("/events", sink._take)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.SockSite(runner, server).start()
         try:
             yield sink
         finally:

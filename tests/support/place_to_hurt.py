@@ -28,10 +28,10 @@ class Place:
 
 
 @asynccontextmanager
-async def place_to_hurt(double: Double, sink_port: int) -> AsyncIterator[Place]:
+async def place_to_hurt(double: Double) -> AsyncIterator[Place]:
     """Start it, with two media processes as on a machine with two cores."""
     allow = f"127.0.0.1/32:{double.port}"
-    async with EventSink.serve(sink_port) as sink, running_node(2, [allow, sink.allow]) as node:
+    async with EventSink.serve() as sink, running_node(2, [allow, sink.allow]) as node:
         desk = await open_desk(node, double)
         for plural, body in (("recording-policies", {"name": "all"}), ("webhooks", sink.endpoint())):
             await desk.api("POST", f"/api/{plural}", body)
