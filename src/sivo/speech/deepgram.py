@@ -19,7 +19,7 @@ import msgspec
 
 from sivo.speech.deepgram_words import Span, Timeline, Word, nearest, text_of
 from sivo.speech.faults import ProviderError
-from sivo.speech.live import REPLAY_MS, STALL_MS, Effect, Hang, Line, Transmit
+from sivo.speech.live import REPLAY_MS, Effect, Hang, Line, Transmit
 from sivo.speech.stt import FRAME_MS, SttFailed, SttReady, SttText, SttTrouble
 
 #: Audio in one binary frame (documented: 20 to 100 ms); less goes out only before Finalize.
@@ -176,7 +176,7 @@ class Deepgram:
             return []
         out = self._settle(now)
         if self._stalled(now):
-            return [*out, Hang(), *self.closed(now, ProviderError("slow", f"no result within {STALL_MS} ms"))]
+            return [*out, Hang(), *self.closed(now, self._line.stalled())]
         if now - self._sent_at >= KEEP_ALIVE_MS:
             out += self._say(now, {"type": "KeepAlive"})
         return out
@@ -202,7 +202,7 @@ class Deepgram:
         except (ValueError, TypeError, KeyError):
             return self._garbage(now)
         if results is not None:
-            self._line.failures = 0
+            self._line.failures = self._line.stalls = 0
             return self._results(now, results)
         if kind == "UtteranceEnd":
             return [*self._settle(now), *self._orphans()]
@@ -304,7 +304,7 @@ class Deepgram:
 
     def _stalled(self, now: float) -> bool:
         asked = [span.asked_at for span in self._waiting() if span.asked_at is not None]
-        return bool(asked) and now - max(min(asked), self._said_at) >= STALL_MS
+        return bool(asked) and now - max(min(asked), self._said_at) >= self._line.stall_ms
 
     def _finalize(self, now: float) -> list[Effect]:
         if self._line.state != "open":

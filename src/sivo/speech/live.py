@@ -18,8 +18,10 @@ REPLAY_MS = 30_000
 BACKOFF_MS = (0, 250, 500, 1_000, 2_000, 4_000)
 #: So many tries in a row may fail before segments that wait for their text are told.
 PATIENCE = 2
-#: An answer that has not come after this on an open line means that nobody is there any more.
-STALL_MS = 3_000
+#: An answer that has not come after this on an open line means that nobody is there any more. Each time it happens in a
+#: row the next one gets more time, so that an engine that is only slow is not asked for ever.
+STALL_MS = 1_200
+_STALL_CEILING_MS = 6_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,18 @@ class Line:
     retry_at: float = 0.0
     error: ProviderError | None = None
     patient: bool = False
+    stalls: int = 0
+
+    @property
+    def stall_ms(self) -> int:
+        """How long an answer may take now."""
+        return min(STALL_MS * (1 + 2 * self.stalls), _STALL_CEILING_MS)
+
+    def stalled(self) -> ProviderError:
+        """It took longer."""
+        fault = ProviderError("slow", f"no answer within {self.stall_ms} ms")
+        self.stalls += 1
+        return fault
 
     def connect(self) -> list[Effect]:
         """Try now."""

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sivo.speech.faults import Cause, ProviderError
-from sivo.speech.live import REPLAY_MS, STALL_MS, Effect, Hang, Line, Transmit
+from sivo.speech.live import REPLAY_MS, Effect, Hang, Line, Transmit
 from sivo.speech.stt import FRAME_MS, SttFailed, SttReady, SttText, SttTrouble
 
 CHUNK_MS = 100
 MIN_COMMIT_MS = 300
-#: From a commit to taking the last partial for the final text.
-FINAL_WAIT_MS = 900
 #: A partial that no voice of ours belongs to and that has not changed for so long is committed by itself.
 SETTLED_MS = 700
 #: Kept while nothing is being said: a partial comes sooner than that.
@@ -159,13 +157,13 @@ class Scribe:
         if self._line.due(now):
             return self._line.connect()
         if not self._started:
-            if self._line.state == "open" and now - self._sent_at >= STALL_MS:
-                return [Hang(), *self.closed(now, ProviderError("slow", f"no session within {STALL_MS} ms"))]
+            if self._line.state == "open" and now - self._sent_at >= self._line.stall_ms:
+                return [Hang(), *self.closed(now, self._line.stalled())]
             return []
-        out = self._overdue(now)
-        if any(now - (one.sent_at or now) >= STALL_MS for one in self._commits()):
-            fault = ProviderError("slow", f"no transcript within {STALL_MS} ms of a commit")
-            return [*out, Hang(), *self.closed(now, fault)]
+        out: list[Effect] = []
+        waiting = [one.sent_at for one in self._commits() if one.sent_at is not None]
+        if waiting and now - waiting[0] >= self._line.stall_ms:
+            return [Hang(), *self.closed(now, self._line.stalled())]
         if now - self._sent_at >= CHUNK_MS and not self._unsent:
             out.append(self._chunk(now, _SILENCE))
             self._fresh_ms += CHUNK_MS
@@ -232,6 +230,7 @@ class Scribe:
                 self._early = f"{self._early} {text}".strip()
             return []
         self._last_text, self._last_at, self._last_sent_at = text, now, commit.sent_at
+        self._line.stalls = 0
         while self._kept:
             gone = self._kept.popleft()
             if gone is commit:
@@ -254,16 +253,6 @@ class Scribe:
         waiting = self._waiting()
         segment = waiting[0].segment if waiting else self._open
         return [SttText(segment, self._partial, False)] if segment is not None and self._partial else []
-
-    def _overdue(self, now: float) -> list[Effect]:
-        """The timer: what was heard so far must do."""
-        out: list[Effect] = []
-        for commit in self._waiting()[:1]:
-            if self._partial and now - commit.asked_at >= FINAL_WAIT_MS:
-                commit.settled = True
-                out.append(SttText(commit.segment, self._partial, True))
-                self._partial = ""
-        return out
 
     def _commits(self) -> list[_Commit]:
         return [item for item in self._kept if isinstance(item, _Commit)]
