@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from typing import Any
 
 import httpx
 
-from conftest import free_port
 from sivo.api.context import Context
 from sivo.api.role import serve
 from sivo.api.services import open_context
@@ -67,7 +67,9 @@ def twin(settings: Settings) -> Settings:
     To be called once the first process runs, because that makes the key.
     """
     home = settings.home / f"twin{len(list(settings.home.glob('twin*')))}"
-    made = settings.model_copy(update={"home": home, "http_port": free_port()})
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    made = settings.model_copy(update={"home": home, "http_port": port})
     made.run_dir.mkdir(mode=0o700, parents=True)
     shutil.copy2(settings.kek_file, made.kek_file)
     return made
