@@ -9,6 +9,7 @@ from __future__ import annotations
 from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
+from sivo.calls import keys
 from sivo.calls.call import Call
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
@@ -54,7 +55,7 @@ class B2bua:
         """Heard are requests in our dialogs, from our tenants' domains and from our trunks' addresses."""
         if request.to.tag and self._exchange.by_dialog(dialog_id_of(request)) is not None:
             return True
-        return not self._gate.is_stranger(request, source)
+        return self._gate.hears(request, source, self._s.clock.now().timestamp())
 
     def on_request(self, txn: ServerTransaction, request: Request, source: Peer) -> None:
         """A new request."""
@@ -145,7 +146,7 @@ class B2bua:
 
     def _from_tenant(self, txn: ServerTransaction, request: Request, source: Peer, claimed: sources.FromTenant) -> None:
         now = self._s.clock.now().timestamp()
-        verdict = self._gate.authenticate(request, claimed, now)
+        verdict = self._gate.authenticate(request, claimed, source, now)
         if isinstance(verdict, Challenge):
             self._s.sip.respond(txn, self._gate.challenge(txn, verdict, now))
             return
@@ -184,7 +185,9 @@ class B2bua:
                 self._s.sip.respond(txn, txn.response(491))
             case "INVITE" | "UPDATE":
                 self._renegotiate(txn, call, leg)
-            case "OPTIONS" | "INFO":
+            case "INFO":
+                self._s.sip.respond(txn, keys.take(call, leg, txn))
+            case "OPTIONS":
                 self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]))
             case _:
                 self._s.sip.respond(txn, txn.response(405, headers=[("Allow", ALLOW)]))

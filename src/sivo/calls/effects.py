@@ -11,7 +11,7 @@ from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.calls import actions as act
-from sivo.calls import answering_agent, callee, live_transcription
+from sivo.calls import answering_agent, callee, keys, live_transcription
 from sivo.calls import inputs as ev
 from sivo.calls.actions import Action
 from sivo.calls.call import Call
@@ -116,6 +116,7 @@ class Effects:
                 record=call.capture.recording.capture,
                 on_refused=lambda error: call.post(ev.MediaRefused(error.code, error.message)),
             )
+            call.media.keys_as_sound = keys.legs_with_sound(call)
             call.journal_path = str(self._s.settings.journal_dir / f"{call.session}{SUFFIX}")
             call.writer.media(call.media.link.index, call.journal_path)
             call.caller.port = await call.media.add_leg(CALLER, self._s.settings.sip_host)
