@@ -15,8 +15,8 @@ class Backoff:
 
     first: float = 0.25
     ceiling: float = 10.0
-    #: Seconds of life after which an earlier death no longer counts.
-    forgive_after: float = 30.0
+    #: Seconds of life after which an earlier death no longer counts: it came up and worked, so it may come up again.
+    forgive_after: float = 5.0
     _next: float = 0.0
 
     def delay(self, lived_seconds: float) -> float:
