@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -218,3 +219,29 @@ def test_close_stream_brings_the_last_words() -> None:
     assert line.finals() == [(1, "where is")]
     assert line.core.done
     assert [kind for _, kind in line.said()] == ["Finalize", "CloseStream"]
+
+
+def _results(transcript: str, start: float, duration: float, **flags: bool) -> str:
+    words = [
+        {"word": word, "start": start + 0.2 * place, "end": start + 0.2 * place + 0.15}
+        for place, word in enumerate(transcript.split())
+    ]
+    channel = {"alternatives": [{"transcript": transcript, "confidence": 0.9, "words": words}]}
+    body = {"type": "Results", "start": start, "duration": duration, "channel": channel, "is_final": True} | flags
+    return json.dumps(body)
+
+
+def test_an_utterance_is_put_together_until_speech_final_and_utterance_end_is_the_safety_net() -> None:
+    line = DeepgramLine(SCRIPT)
+    line.deaf = True  # the server speaks by hand
+    line.play(silence(6000))
+    line._do(line.core.message(line.now, _results("where is", 0.0, 1.0)))
+    assert line.finals() == []
+    line._do(line.core.message(line.now, _results("my order", 1.0, 1.0, speech_final=True)))
+    assert line.finals() == [(None, "where is my order")]
+    line._do(line.core.message(line.now, _results("please", 2.0, 1.0)))
+    end = {"type": "UtteranceEnd", "channel": [0, 1], "last_word_end": 2.15}
+    line._do(line.core.message(line.now, json.dumps(end)))
+    assert line.finals()[1:] == [(None, "please")]
+    line._do(line.core.message(line.now, json.dumps(end | {"last_word_end": -1})))
+    assert len(line.finals()) == 2
