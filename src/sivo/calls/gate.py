@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sivo.routing import sources
 from sivo.routing.directory import Directory, Extension
+from sivo.routing.guessing import Account, Ban, Guessing
 from sivo.routing.live import LiveDirectory
 from sivo.routing.sources import Claim, FromTenant, Source, Stranger
 from sivo.sip.digest import ha1
@@ -13,6 +16,9 @@ from sivo.sip.digest_server import DigestServer
 from sivo.sip.message import Request, Response
 from sivo.sip.peer import Peer
 from sivo.sip.transactions import ServerTransaction
+
+_FROM_HOST = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]*sips?:(?:[^@\r\n>]*@)?([a-z0-9._-]+)", re.IGNORECASE)
+_TO_TAG = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]*;[ \t]*tag[ \t]*=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,38 @@ Verdict = Authenticated | Challenge | Forbidden
 class Gate:
     """Judges requests outside dialogs."""
 
-    def __init__(self, directory: LiveDirectory, digest: DigestServer) -> None:
+    def __init__(
+        self,
+        directory: LiveDirectory,
+        digest: DigestServer,
+        guessing: Guessing | None = None,
+        banned: Callable[[Ban], None] = lambda ban: None,
+    ) -> None:
         self._directory = directory
         self._digest = digest
+        self._guessing = guessing or Guessing()
+        self._banned = banned
+
+    def glance(self, data: bytes, source: Peer) -> bool:
+        """Whether a message is worth reading: one look at its bytes, so that scanners cost next to nothing.
+
+        Turned away is only what :meth:`hears` would turn away, too: no trunk's address, a From domain that is
+        nobody's, and outside a dialog.
+        """
+        if data.startswith(b"SIP/2.0 ") or _TO_TAG.search(data) is not None:
+            return True
+        domain = _FROM_HOST.search(data)
+        directory = self._directory.current
+        if domain is None or directory.tenant_of_domain(domain.group(1).decode()) is not None:
+            return True
+        return bool(directory.trunks_at(source.host))
+
+    def hears(self, request: Request, source: Peer, now: float) -> bool:
+        """Whether this request is answered at all: no stranger (rule c), and nobody who guesses passwords."""
+        claimed = self.classify(request, source)
+        if isinstance(claimed, FromTenant) and "Authorization" in request.headers:
+            return self._guessing.heard(source.host, _account(request, claimed), now)
+        return not isinstance(claimed, Stranger)
 
     def classify(self, request: Request, source: Peer) -> Source:
         """Which of the source rules applies. Raises SipParseError for headers that cannot be read."""
@@ -59,23 +94,23 @@ class Gate:
         )
         return sources.classify(self._directory.current, claim)
 
-    def is_stranger(self, request: Request, source: Peer) -> bool:
-        """Rule (c): gets no reply and leaves no state."""
-        return isinstance(self.classify(request, source), Stranger)
-
-    def authenticate(self, request: Request, claimed: FromTenant, now: float) -> Verdict:
-        """Check the digest of a request that claims to come from a tenant's domain."""
+    def authenticate(self, request: Request, claimed: FromTenant, source: Peer, now: float) -> Verdict:
+        """Check the digest of a request that claims to come from a tenant's domain; wrong passwords are counted."""
         directory = self._directory.current
 
         def secret(username: str, algorithm: str) -> str | None:
             return _ha1(directory, claimed, username, algorithm)
 
         verdict = self._digest.verify(request, claimed.realm, secret, now)
+        if verdict.reason == "wrong":
+            for ban in self._guessing.wrong(source.host, _account(request, claimed), now):
+                self._banned(ban)
         if not verdict.ok:
             return Challenge(claimed.realm, verdict.stale)
         owner = directory.extension_of_account(claimed.tenant.id, verdict.username or "")
         if claimed.extension is None or owner is None or owner.id != claimed.extension.id:
             return Forbidden()
+        self._guessing.right(source.host, _account(request, claimed), now)
         return Authenticated(claimed.extension, verdict.username or "")
 
     def challenge(self, txn: ServerTransaction, challenge: Challenge, now: float) -> Response:
@@ -83,6 +118,11 @@ class Gate:
         response = txn.response(401)
         self._digest.challenge(response, challenge.realm, now, stale=challenge.stale)
         return response
+
+
+def _account(request: Request, claimed: FromTenant) -> Account:
+    """Whose password it is: the user of From, for a right digest of another user is refused anyhow."""
+    return claimed.tenant.id, (request.from_.uri.user or "")[:100]
 
 
 def _ha1(directory: Directory, claimed: FromTenant, username: str, algorithm: str) -> str | None:

@@ -14,6 +14,7 @@ from sivo.base.settings import Settings
 from sivo.calls import facts
 from sivo.calls import inputs as ev
 from sivo.calls.b2bua import B2bua
+from sivo.calls.bans import CHANNEL, BanBook
 from sivo.calls.effects import Effects
 from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
@@ -30,6 +31,7 @@ from sivo.calls.setup import Setup
 from sivo.calls.switchboard import Switchboard
 from sivo.db.scopes import Database
 from sivo.routing import bindings
+from sivo.routing.guessing import Guessing
 from sivo.routing.live import LiveDirectory
 from sivo.routing.loader import Loader
 from sivo.routing.registrar import Registrar
@@ -79,10 +81,14 @@ class CallNode:
         """Read what must be known, then answer the phone."""
         services = self.services
         secret = await self._vault.platform_item("sip-nonce", lambda: os.urandom(32))
-        gate = Gate(services.directory, DigestServer(secret))
+        guessing = Guessing()
+        book = BanBook(services.recorder, services.clock, guessing)
+        gate = Gate(services.directory, DigestServer(secret), guessing, book.banned)
         user = B2bua(services, gate, self._setup, self._registering, self.exchange, self._effects)
         advertised = self._settings.advertised_host
         services.sip = SipUdp(user, services.clock, tap=self._ladder.tap, advertised_host=advertised)
+        services.sip.glance = gate.glance
+        await self._database.listen(CHANNEL, book.lifted)
         await services.directory.start(self._database)
         services.directory.watch(self._policies_changed)
         services.registrar.load(await bindings.load(self._database, services.clock.now()))

@@ -103,6 +103,8 @@ class SipUdp(asyncio.DatagramProtocol):
         self._advertised = advertised_host
         self.layer = TransactionLayer(accept=self._accept, sent_by=self.contact_for, timers=timers)
         self.local = Peer("", 0)
+        #: A look at the bytes of a message before it is read: False drops it without a trace.
+        self.glance: Callable[[bytes, Peer], bool] | None = None
         self.statistics: Counter[str] = Counter()
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -228,6 +230,9 @@ class SipUdp(asyncio.DatagramProtocol):
 
     def _receive(self, data: bytes, source: Peer, local: Peer) -> list[Output]:
         self.statistics["received"] += 1
+        if self.glance is not None and not self.glance(data, source):
+            self.statistics["dropped.unread"] += 1
+            return [Dropped("refused", source)]
         try:
             outputs = self.layer.receive(data, source, local, self._clock.monotonic())
         except Exception:
