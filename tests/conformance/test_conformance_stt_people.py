@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +94,15 @@ async def team(node: Node, vendors: Vendors, keys: dict[str, Any], **did: Any) -
         await ear.close()
 
 
-async def talk(one: Team, caller_says: bytes, person_says: bytes, *, quiet_ms: int = 1200) -> dict[str, Any]:
-    """A whole call: the caller speaks, then the person; the trace of it once it has ended."""
+async def talk(
+    one: Team,
+    caller_says: bytes,
+    person_says: bytes,
+    *,
+    quiet_ms: int = 1200,
+    between: Callable[[], Awaitable[Any]] | None = None,
+) -> dict[str, Any]:
+    """A whole call: the caller speaks, ``between`` happens, the person speaks; the trace once it has ended."""
     host, _, port = one.node.proxy.partition(":")
     number = f"+3461000{1_000 + next(_serials)}"
     sip = await RawPhone.open(number, "carrier.example.com", "", (host, int(port)), CARRIER)
@@ -114,6 +121,8 @@ async def talk(one: Team, caller_says: bytes, person_says: bytes, *, quiet_ms: i
             phone.play(audio)
             while phone.playing_ms:
                 await asyncio.sleep(0.02)
+            if between is not None and phone is rtp:
+                await between()
         await asyncio.sleep(quiet_ms / 1000)
         await sip.bye()
         one.ear.stop()
@@ -204,6 +213,21 @@ async def test_a_broken_line_is_counted_and_costs_no_word(node: Node, vendors: V
         assert await words(one, trace, "mixed") == {"mixed": f"{CALLER} {PERSON}"}
         assert len(one.opened("deepgram")) == 2
         assert (trace["call"]["transcription_started"], trace["call"]["transcription_errors"]) == (True, 1)
+
+
+async def test_a_policy_that_is_switched_off_stops_a_running_transcription(node: Node, vendors: Vendors) -> None:
+    async with team(node, vendors, {"transcription.engine": "deepgram"}) as one:
+        policy = await one.api("POST", "/api/transcription-policies", {"name": "all"})
+        await asyncio.sleep(1.0)
+
+        async def off() -> None:
+            await asyncio.sleep(1.0)  # what was said before is told
+            await one.api("PATCH", f"/api/transcription-policies/{policy['id']}", {"active": False})
+            await asyncio.sleep(1.5)
+            assert len(list(one.account.entries("deepgram", "close"))) == 2, "the streams are still open"
+
+        trace = await talk(one, speak(CALLER, HEARD), speak(PERSON, HEARD), between=off)
+        assert await words(one, trace, "caller") == {"caller": CALLER}
 
 
 async def test_the_last_words_before_the_hang_up_are_not_lost(node: Node, vendors: Vendors) -> None:
