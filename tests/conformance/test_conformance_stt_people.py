@@ -17,7 +17,7 @@ import pytest
 
 from sivo.simulators.script import Account, FaultOrder, Script, SttScript
 from support import provider_double
-from support.ai_desk import clip
+from support.ai_desk import GREETING, PITCH, Places, clip, open_desk
 from support.provider_double import STT, Double
 from support.raw_phone import RawPhone
 from support.rtp_phone import RtpPhone
@@ -250,3 +250,47 @@ async def test_whisper_is_asked_by_segments_of_a_leg(node: Node, vendors: Vendor
         assert await words(one, trace, "caller", "agent") == {"caller": "where is my order", "agent": ""}
         assert account.values(STT, "language") == {"pt"}
         assert account.offences == []
+
+
+async def test_after_the_agent_s_transfer_the_people_are_transcribed(
+    node: Node, vendors: Vendors, double: Double
+) -> None:
+    agent_keys = {"ai.stt_provider": "deepgram", "ai.stt_model": "nova-3", "transcription.engine": "deepgram"}
+    places = Places(stt=vendors.url)
+    desk = await open_desk(node, double, keys=agent_keys, agent={"transfer_to": "1001"}, places=places)
+    vendors.world.make(desk.account.key, Script(stt=SttScript(utterances=["a person please"])))
+    people = vendors.world.make(f"{desk.account.key}-people", Script(stt=SttScript(tones=HEARD)))
+    secret = {"value": people.key, "base_url": vendors.url, "host": "127.0.0.1"}
+    await desk.api("PUT", "/api/secrets/transcription_api_key", secret)
+    desk.account.replies = [{"response": "Of course.", "action": "transfer", "variables": {}}]
+    extension = await desk.api("POST", "/api/extensions", {"number": "1001", "name": "Ana"})
+    host, _, port = node.proxy.partition(":")
+    person = await RawPhone.open("1001", desk.sip_domain, extension["sip_password"], (host, int(port)))
+    ear = await RtpPhone.open()
+    person.rtp_port, person.auto_answer = ear.port, 200
+    try:
+        await asyncio.sleep(1.5)
+        assert (await person.register()).status == 200
+        async with desk.call() as caller:
+            await caller.silence_after(PITCH[GREETING], quiet_ms=500)
+            await caller.say(clip("en_order_slt"))
+            invite = await person.wait("INVITE", 10)
+            await person.wait("ACK", 5)
+            ear.call(host, invite.rtp_port)
+            ear.start()
+            await asyncio.sleep(0.5)
+            await caller.say(speak(CALLER, HEARD))
+            ear.play(speak(PERSON, HEARD))
+            while ear.playing_ms:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(1.0)
+        trace = await desk.trace(caller.number)
+    finally:
+        person.close()
+        await ear.close()
+    transcript = await desk.api("GET", f"/api/calls/{trace['call']['id']}/transcript")
+    said = [(one["speaker"], one["text"]) for one in transcript]
+    assert said[:3] == [("agent", GREETING), ("caller", "a person please"), ("agent", "Of course.")]
+    assert " ".join(text for speaker, text in said[3:] if speaker == "caller") == CALLER
+    assert " ".join(text for speaker, text in said[3:] if speaker == "agent") == PERSON
+    assert people.offences == []
