@@ -12,6 +12,7 @@ from sivo.api.context import Context
 from sivo.api.limits import BodyLimit, SecurityHeaders
 from sivo.audit import routes as audit_routes
 from sivo.calls import edge_routes
+from sivo.calls import provider_routes
 from sivo.calls import routes as call_routes
 from sivo.config import routes as config_routes
 from sivo.identity import routes as identity_routes
@@ -20,7 +21,16 @@ from sivo.tenants import routes as tenant_routes
 from sivo.webhooks import routes as webhook_routes
 
 #: Rooms in the order of the API's document.
-_ROOMS = (tenant_routes, config_routes, audit_routes, call_routes, edge_routes, recording_routes, webhook_routes)
+_ROOMS = (
+    tenant_routes,
+    config_routes,
+    audit_routes,
+    call_routes,
+    provider_routes,
+    edge_routes,
+    recording_routes,
+    webhook_routes,
+)
 #: Stands with every operation in the document.
 _PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {"model": problems.Problem, "description": "What was wrong, where, and what to do."},

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
+from sivo.calls import plan_routes
+from sivo.calls.explained import explained, snapshot_of
 from sivo.calls.trace import ONE, PAGE, cdr, trace
 from sivo.config import state
 from sivo.db.scopes import Connection
@@ -25,6 +27,7 @@ Listener = Annotated[Principal, Depends(require(Role.SUPERVISOR, Role.ADMIN))]
 def make_router(context: Context) -> APIRouter:
     """Routes below ``/api/calls``."""
     router = APIRouter(tags=["calls"])
+    router.include_router(plan_routes.make_router(context))
 
     @router.get("/api/calls")
     async def list_calls(who: Reader, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
@@ -54,6 +57,18 @@ def make_router(context: Context) -> APIRouter:
         if found is None:
             raise _unknown(call_id)
         return found
+
+    @router.get("/api/calls/{call_id}/config")
+    async def get_call_config(
+        call_id: UUID, who: Reader, key: Annotated[str | None, Query(max_length=100)] = None
+    ) -> dict[str, Any]:
+        """Why keys had their value on this call: those that it read, or the one that `key` names."""
+        async with context.database.tenant(who.tenant_id) as connection:
+            body, reads = await snapshot_of(connection, who.tenant_id, call_id)
+        if key is not None:
+            return explained(body, reads, key, who.role)
+        names = [one["key"] for one in reads if one["key"] in body["values"]]
+        return {name: explained(body, reads, name, who.role) for name in names}
 
     @router.get("/api/calls/{call_id}/transcript")
     async def get_transcript(call_id: UUID, who: Listener) -> list[dict[str, Any]]:

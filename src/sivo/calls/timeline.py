@@ -40,7 +40,15 @@ def _configuration(trace: Mapping[str, Any]) -> Iterator[str]:
         yield f"CONFIGURATION THAT MATTERED  (snapshot {str(trace['call']['snapshot_hash'])[:12]})"
     width = max((len(read["key"]) for read in reads), default=0)
     for read in reads:
-        yield f"  {read['key']:<{width}}  {_short(read['value'], 48):<48}  from {read['level']}"
+        yield f"  {read['key']:<{width}}  {_short(read['value'], 48):<48}  from {read['level']}{_origin(read)}"
+
+
+def _origin(read: Mapping[str, Any]) -> str:
+    """Who set a value, when and why, and the lock that kept others from doing so."""
+    said = [f"by {read['author']} at {read['at']}"] if read.get("author") else []
+    said += [f'"{_short(read["reason"], 60)}"'] if read.get("reason") else []
+    said += [f"locked at {one['source']}" for one in read.get("levels") or () if one["locked"]]
+    return f"  ({', '.join(said)})" if said else ""
 
 
 def _ladder(trace: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from sivo.calls.explained import with_levels
 from sivo.calls.timeline import render
+from sivo.config import snapshots
 from sivo.db.scopes import Connection
 from sivo.recording import records as recordings
 from sivo.transcription import segments
@@ -54,11 +56,13 @@ async def trace(conn: Connection, call_id: UUID, zone: str) -> dict[str, Any] | 
     decisions = await _decisions(conn, call_id, zone)
     facts = await _facts(conn, call_id)
     recording = await recordings.of_call(conn, call_id)
+    hash_ = row["snapshot_hash"]
+    pinned = await snapshots.load(conn, row["tenant_id"], hash_) if hash_ else None
     return {
         "call": cdr(row, zone),
         "route": next((one for one in decisions if one["kind"] == "route"), None),
         "decisions": [one for one in decisions if one["kind"] != "route"],
-        "configuration": row["config_reads"],
+        "configuration": with_levels(row["config_reads"], pinned),
         "legs": await _rows(conn, "select * from leg where call_id = $1 order by created_at, id", call_id, zone),
         "sip": await _ladder(conn, call_id, start, zone),
         "turns": await _turns(conn, call_id),

@@ -121,16 +121,7 @@ def _others(resolver: Resolver, name: str) -> list[Stored]:
 
 
 def _level(key: Key, one: Stored) -> dict[str, Any]:
-    return {
-        "level": str(one.level),
-        "source": one.source,
-        "value": _shown(key, one.value),
-        "locked": one.locked,
-        "author": one.author,
-        "at": one.at.isoformat() if one.at else None,
-        "reason": one.reason,
-        "version": one.seq,
-    }
+    return {**one.told(), "value": _shown(key, one.value)}
 
 
 def _shown(key: Key, value: Any) -> Any:

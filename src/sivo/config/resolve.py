@@ -38,6 +38,19 @@ class Stored:
         """Level and target as people write them: ``tenant``, ``plan:pro``, ``did:…``."""
         return f"{self.level}:{self.target}" if self.target else str(self.level)
 
+    def told(self) -> dict[str, Any]:
+        """As JSON: what an explanation says of one level."""
+        return {
+            "level": str(self.level),
+            "source": self.source,
+            "value": self.value,
+            "locked": self.locked,
+            "author": self.author,
+            "at": self.at.isoformat() if self.at else None,
+            "reason": self.reason,
+            "version": self.seq,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Effective:

@@ -8,7 +8,7 @@ of 40 values only a handful mattered to one call.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -31,17 +31,26 @@ class Snapshot:
     language: str
     language_source: str
     hash: str = field(compare=False)
+    #: Every value that somebody set, by key and least specific first (see ``Stored.told``); keys with none are absent.
+    levels: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     @classmethod
     def make(
-        cls, tenant_id: UUID, version: int, effective: Mapping[str, Effective], language: str, language_source: str
+        cls,
+        tenant_id: UUID,
+        version: int,
+        effective: Mapping[str, Effective],
+        language: str,
+        language_source: str,
+        levels: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     ) -> Snapshot:
         """From effective values. The hash covers values and provenance, not the version."""
         values = {name: one.value for name, one in effective.items()}
         sources = {name: one.provenance() for name, one in effective.items()}
-        content = {"values": values, "sources": sources, "language": [language, language_source]}
+        told = dict(levels or {})
+        content = {"values": values, "sources": sources, "language": [language, language_source], "levels": told}
         digest = hashlib.sha256(canonical(content)).hexdigest()
-        return cls(tenant_id, version, values, sources, language, language_source, digest)
+        return cls(tenant_id, version, values, sources, language, language_source, digest, told)
 
     def body(self) -> dict[str, Any]:
         """What is stored under the hash."""
@@ -49,6 +58,7 @@ class Snapshot:
             "values": dict(self.values),
             "sources": {name: dict(source) for name, source in self.sources.items()},
             "language": [self.language, self.language_source],
+            "levels": {name: list(levels) for name, levels in self.levels.items()},
         }
 
     def read(self, key: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from sivo.base.settings import Settings
 from sivo.config import state
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.policies import Policy
+from sivo.config.registry import KEYS
 from sivo.config.resolve import Resolver
 from sivo.config.state import Resource, TenantRow
 from sivo.db.scopes import Connection, Database
@@ -69,10 +71,7 @@ class Loader:
                 return None
             resolver = await state.resolver(conn, row, self._settings)
             stored = await state.stored_values(conn, tenant_id, row.plan)
-            by_kind: dict[str, list[Resource]] = {}
-            for resource in await state.resources(conn, tenant_id):
-                if resource.body.get("active", True) or resource.kind.endswith("_policy"):
-                    by_kind.setdefault(resource.kind, []).append(resource)
+            by_kind = in_force(await state.resources(conn, tenant_id))
             phones = await self._live_devices(conn, tenant_id)
             extensions = [await self._extension(conn, one, phones) for one in by_kind.get("extension", ())]
             trunks = [await self._trunk(conn, one) for one in by_kind.get("trunk", ())]
@@ -113,33 +112,12 @@ class Loader:
         return list(self._devices[tenant_id].values())
 
     async def _extension(self, conn: Connection, resource: Resource, phones: list[Device]) -> Extension:
-        body = resource.body
-        return Extension(
-            id=resource.id,
-            tenant_id=resource.tenant_id,
-            number=str(body["number"]),
-            name=str(body.get("name") or ""),
-            user_id=UUID(str(body["user"])) if body.get("user") else None,
-            password=await self._secret(conn, resource, "sip_password"),
-            devices={one.auth_user: one.secret for one in phones if one.extension_id == resource.id},
-        )
+        password = await self._secret(conn, resource, "sip_password")
+        own = {one.auth_user: one.secret for one in phones if one.extension_id == resource.id}
+        return replace(extension_of(resource), password=password, devices=own)
 
     async def _trunk(self, conn: Connection, resource: Resource) -> Trunk:
-        body = resource.body
-        return Trunk(
-            id=resource.id,
-            tenant_id=resource.tenant_id,
-            name=str(body["name"]),
-            networks=tuple(ipaddress.ip_network(cidr) for cidr in body.get("cidrs") or ()),
-            host=str(body.get("host") or ""),
-            port=int(body.get("port") or 5060),
-            country=str(body.get("country") or ""),
-            outbound=tuple(OutboundRule(str(rule["prefix"])) for rule in body.get("outbound") or ()),
-            caller_id=str(body.get("caller_id") or ""),
-            username=str(body.get("username") or ""),
-            password=await self._secret(conn, resource, "password"),
-            keys_as_sound=bool(body.get("keys_as_sound")),
-        )
+        return replace(trunk_of(resource), password=await self._secret(conn, resource, "password"))
 
     async def _secret(self, conn: Connection, resource: Resource, field: str) -> str:
         fingerprint = resource.secrets.get(field)
@@ -165,6 +143,63 @@ class Loader:
             if secret is not None:
                 keys[stage] = ProviderKey(secret.value, secret.host, places.get(name, ""))
         return keys
+
+
+def in_force(resources: Iterable[Resource]) -> dict[str, list[Resource]]:
+    """Resources that calls are made with, by kind: the active ones, and every policy, since an inactive one counts."""
+    found: dict[str, list[Resource]] = {}
+    for one in resources:
+        if one.body.get("active", True) or one.kind.endswith("_policy"):
+            found.setdefault(one.kind, []).append(one)
+    return found
+
+
+def supposed(row: TenantRow, resolver: Resolver, resources: Iterable[Resource]) -> TenantPicture:
+    """The picture that a tenant would have with these values and resources: no secrets, no phones, one domain."""
+    by_kind = in_force(resources)
+    dids = tuple(_did(one) for one in by_kind.get("did", ()))
+    agents = tuple(_agent(one) for one in by_kind.get("ai_agent", ()))
+    stored = [one for name in KEYS for one in resolver.levels(name)]
+    return TenantPicture(
+        tenant=_tenant(row, resolver, (str(resolver.effective("tenant.sip_domain").value),)),
+        extensions=tuple(extension_of(one) for one in by_kind.get("extension", ())),
+        trunks=tuple(trunk_of(one) for one in by_kind.get("trunk", ())),
+        dids=dids,
+        agents=agents,
+        recording_policies=_policies(by_kind.get("recording_policy", ()), RECORDING_FIELDS),
+        transcription_policies=_policies(by_kind.get("transcription_policy", ()), tuple(TRANSCRIPTION_FIELDS)),
+        snapshots=Pinner(row, stored, resolver.inputs).all(dids, agents),
+    )
+
+
+def extension_of(resource: Resource) -> Extension:
+    """An extension without its password."""
+    body = resource.body
+    return Extension(
+        id=resource.id,
+        tenant_id=resource.tenant_id,
+        number=str(body["number"]),
+        name=str(body.get("name") or ""),
+        user_id=UUID(str(body["user"])) if body.get("user") else None,
+    )
+
+
+def trunk_of(resource: Resource) -> Trunk:
+    """A trunk without its password."""
+    body = resource.body
+    return Trunk(
+        id=resource.id,
+        tenant_id=resource.tenant_id,
+        name=str(body["name"]),
+        networks=tuple(ipaddress.ip_network(cidr) for cidr in body.get("cidrs") or ()),
+        host=str(body.get("host") or ""),
+        port=int(body.get("port") or 5060),
+        country=str(body.get("country") or ""),
+        outbound=tuple(OutboundRule(str(rule["prefix"])) for rule in body.get("outbound") or ()),
+        caller_id=str(body.get("caller_id") or ""),
+        username=str(body.get("username") or ""),
+        keys_as_sound=bool(body.get("keys_as_sound")),
+    )
 
 
 def _first(*ends: datetime | None) -> datetime | None:

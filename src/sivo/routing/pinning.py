@@ -43,8 +43,9 @@ class Pinner:
         """The configuration of a call through ``did`` to ``agent``."""
         language, source = self._language(did, agent)
         stored = [*self._stored, *_of_did(did), *_of_agent(agent)]
-        effective = Resolver(self._inputs, stored, call_language=language).all()
-        return Snapshot.make(self._tenant.id, self._tenant.version, effective, language, source)
+        resolver = Resolver(self._inputs, stored, call_language=language)
+        levels = {name: [one.told() for one in found] for name in KEYS if (found := resolver.levels(name))}
+        return Snapshot.make(self._tenant.id, self._tenant.version, resolver.all(), language, source, levels)
 
     def _language(self, did: Did | None, agent: Agent | None) -> tuple[str, str]:
         if agent is not None and agent.body.get("language"):
