@@ -31,9 +31,9 @@ class LoginBody(Strict):
 
 
 class RefreshBody(Strict):
-    """Body of POST /api/auth/refresh."""
+    """Body of POST /api/auth/refresh. A browser's token stands in its cookie instead."""
 
-    refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=MAX_REFRESH_LENGTH)]
+    refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=MAX_REFRESH_LENGTH)] | None = None
 
 
 class PasswordBody(Strict):
@@ -83,12 +83,15 @@ class CredentialBody(Strict):
 
 
 class TokenAnswer(BaseModel):
-    """Tokens of a session; lives in seconds. Recovery codes are there when the first second factor was enrolled."""
+    """Tokens of a session; lives in seconds. Recovery codes are there when the first second factor was enrolled.
+
+    A browser that sent ``X-Sivo-Session: cookie`` finds the refresh token in a cookie, not here.
+    """
 
     access_token: str
     token_type: str = "Bearer"  # noqa: S105 - the scheme's name
     expires_in: int
-    refresh_token: str
+    refresh_token: str | None = None
     refresh_expires_in: int
     recovery_codes: list[str] | None = None
 

@@ -74,6 +74,6 @@ class Grants:
 
     async def _granted(self, person: Person, session: Session, token: str) -> Granted:
         identity = await self._people.tenant_identity(person.tenant_id)
-        left = int((session.expires_at - self._clock.now()).total_seconds())
+        left = round((session.expires_at - self._clock.now()).total_seconds())
         access = await self.access_token(person, session, identity.jwt_ttl_sec)
         return Granted(session.id, access, identity.jwt_ttl_sec, token, left)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request, Response
 
 from sivo.base.errors import SivoError
-from sivo.identity import credentials, factor_rows, pending, sessions
+from sivo.identity import browser, credentials, factor_rows, pending, sessions
 from sivo.identity.access import STEP_UP_LIFE, Caller, current_caller, own_session, require_step_up
 from sivo.identity.bodies import CodeBody, CredentialBody, EnrolBody, StepUpBody
 from sivo.identity.login import LOGIN_FAILED
@@ -52,9 +52,10 @@ def _add_sign_out(router: APIRouter, identity: Identity) -> None:
 
     @router.post("/api/auth/logout", status_code=204)
     @router.post("/auth/logout", status_code=204, include_in_schema=False)
-    async def logout(caller: Own) -> None:
+    async def logout(caller: Own, request: Request, response: Response) -> None:
         """End the session of this token, everywhere, with the softphones that hang from it."""
         assert caller.session_id is not None and caller.home_id is not None
+        browser.forget(request, response)
         async with identity.database.tenant(caller.home_id) as connection:
             await sessions.end_session(connection, caller.home_id, caller.session_id, identity.clock.now())
         identity.authentication.cache.forget_tenant(caller.home_id)
