@@ -58,7 +58,7 @@ class Gate:
     ) -> None:
         self._directory = directory
         self._digest = digest
-        self._guessing = guessing or Guessing()
+        self._guessing = Guessing() if guessing is None else guessing
         self._banned = banned
 
     def glance(self, data: bytes, source: Peer) -> bool:
