@@ -1,0 +1,66 @@
+"""Keys, limits and rescue by command: a child process against a running ``api``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from test_cli_commands import Sivo
+
+from sivo.base.settings import Settings
+from sivo.db.scopes import Database
+from support.running_api import RunningApi, running_api
+
+PASSWORD = "correct horse battery"
+EMAIL = "ana@acme.example"
+
+
+@pytest.fixture
+async def api(settings: Settings, database: Database) -> AsyncIterator[RunningApi]:
+    async with running_api(settings, database) as running:
+        yield running
+
+
+@pytest.fixture
+def sivo(settings: Settings) -> Sivo:
+    return Sivo(settings)
+
+
+async def test_signing_keys_by_command(api: RunningApi, sivo: Sivo) -> None:
+    assert "signing" in (await sivo("keys", "list")).out
+    rotated = (await sivo("keys", "rotate")).out
+    assert "published" in rotated and "signing" in rotated
+    published = [key["kid"] for key in (await api.http.get("/.well-known/jwks.json")).json()["keys"]]
+    assert len(published) == 2 and all(kid in rotated for kid in published)
+    revoked = (await sivo("keys", "revoke", published[0], "--reason", "it leaked")).out
+    assert published[0] not in revoked
+    again = await sivo("keys", "revoke", published[0], "--reason", "again", status=1)
+    assert "NOT_FOUND" in again.err
+
+
+async def test_limits_by_command(api: RunningApi, sivo: Sivo) -> None:
+    assert "login" in (await sivo("limit", "list")).out
+    await sivo("limit", "set", "login", "2", "--for", "network:127.0.60.0/24", "--reason", "a kiosk")
+    statuses = [(await api.login(EMAIL, PASSWORD, "127.0.60.1")).status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+    await sivo("limit", "unset", "login", "--for", "network:127.0.60.0/24")
+    assert (await api.login(EMAIL, PASSWORD, "127.0.60.1")).status_code == 401
+    refused = await sivo("limit", "set", "login", "2", "--for", "tenant:x", status=1)
+    assert "VALIDATION_FAILED" in refused.err
+
+
+async def test_rescue_by_command(api: RunningApi, sivo: Sivo) -> None:
+    await sivo("tenant", "create", "--name", "Acme", "--slug", "acme")
+    create = ("admin", "create", "-t", "acme", "--email", EMAIL, "--password-stdin")
+    await sivo(*create, stdin=f"{PASSWORD}\n")
+    first = (await api.login(EMAIL, PASSWORD)).json()
+    assert len(first["recovery_codes"]) == 8, "the first sign-in of an admin enrols a second factor"
+    for number in range(4):
+        assert (await api.login(EMAIL, "wrong password", "127.0.61.1")).status_code == 401, number
+    assert (await api.login(EMAIL, "wrong password", "127.0.61.1")).status_code == 401
+    assert (await sivo("admin", "unlock", "-t", "acme", "--email", EMAIL)).json == {"was_locked": True}
+    assert (await sivo("admin", "reset-factors", "-t", "acme", "--email", EMAIL)).json == {"removed": 1}
+    again = (await api.login(EMAIL, PASSWORD, "127.0.61.2")).json()
+    assert len(again["recovery_codes"]) == 8
+    missing = await sivo("admin", "unlock", "-t", "acme", "--email", "nobody@acme.example", status=1)
+    assert "no user" in missing.err
