@@ -11,8 +11,7 @@ from sivo.api import health, problems
 from sivo.api.context import Context
 from sivo.api.limits import BodyLimit, SecurityHeaders
 from sivo.audit import routes as audit_routes
-from sivo.calls import edge_routes
-from sivo.calls import provider_routes
+from sivo.calls import control_routes, edge_routes, provider_routes
 from sivo.calls import routes as call_routes
 from sivo.config import routes as config_routes
 from sivo.identity import routes as identity_routes
@@ -26,6 +25,7 @@ _ROOMS = (
     config_routes,
     audit_routes,
     call_routes,
+    control_routes,
     provider_routes,
     edge_routes,
     recording_routes,

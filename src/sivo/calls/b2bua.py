@@ -95,7 +95,7 @@ class B2bua:
             log.warning("the answer in an ACK cannot be taken", call=str(call.id), error=str(error))
             stream = None
         if stream is not None and call.media is not None:
-            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream, leg.peer)
+            call.media.set_remote(call.side_of(leg) or CALLER, stream, leg.peer)
         if leg is call.caller:
             call.post(ev.CallerAcked())
 
@@ -105,8 +105,9 @@ class B2bua:
         if found is None:
             return
         call, branch = found
-        assert call.callee is not None
-        call.callee.on_response(branch, response)
+        fork = call.fork_of(branch)
+        if fork is not None:
+            fork.on_response(branch, response)
         if branch.txn is not None and branch.txn is not txn:
             self._exchange.learn(call, branch)
 
@@ -115,8 +116,9 @@ class B2bua:
         found = self._exchange.by_client(txn)
         if found is not None:
             call, branch = found
-            assert call.callee is not None
-            call.callee.on_timeout(branch)
+            fork = call.fork_of(branch)
+            if fork is not None:
+                fork.on_timeout(branch)
 
     def on_ack_timeout(self, txn: ServerTransaction) -> None:
         """Nobody acknowledged a 200 of ours."""
@@ -185,6 +187,8 @@ class B2bua:
                 self._s.sip.respond(txn, txn.response(491))
             case "INVITE" | "UPDATE":
                 self._renegotiate(txn, call, leg)
+            case "REFER":
+                self._effects.transfers.refer(call, leg, txn)
             case "INFO":
                 self._s.sip.respond(txn, keys.take(call, leg, txn))
             case "OPTIONS":
@@ -198,10 +202,10 @@ class B2bua:
             call.post(ev.CallerCancelled())
             return
         leg.ended = True
-        if leg is call.caller:
-            call.post(ev.CallerHungUp())
-        elif call.callee is not None and leg is call.callee.winner:
-            call.post(ev.CalleeHungUp())
+        side = call.side_of(leg)
+        if side is None or self._effects.transfers.hung_up(call, leg):
+            return
+        call.post(ev.CallerHungUp() if side == CALLER else ev.CalleeHungUp())
 
     def _renegotiate(self, txn: ServerTransaction, call: Call, leg: Leg) -> None:
         if call.ended or leg.ended:
@@ -213,4 +217,4 @@ class B2bua:
         self._effects.sessions.start(call, leg)
         self._effects.note_dialog(call, leg, stream)
         if stream is not None and call.media is not None:
-            call.media.set_remote(CALLER if leg is call.caller else CALLEE, stream, leg.peer)
+            call.media.set_remote(call.side_of(leg) or CALLEE, stream, leg.peer)

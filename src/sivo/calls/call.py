@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sivo.base import logs
-from sivo.calls.callee_fork import CalleeFork
+from sivo.calls.callee_fork import Branch, CalleeFork
 from sivo.calls.caller_leg import CallerLeg
 from sivo.calls.facts import FactContext
 from sivo.calls.inputs import Fault, Input
 from sivo.calls.legs import Leg
-from sivo.calls.media_session import MediaSession
+from sivo.calls.media_session import CALLEE, CALLER, MediaSession
 from sivo.calls.state import CallMachine, Phase
+from sivo.calls.transfer import Transfer
 from sivo.calls.writer import CallWriter
 from sivo.recording.policy import RecordingDecision
 from sivo.routing.decide import RouteDecision
@@ -76,6 +77,15 @@ class Call:
     caller_leg_id: UUID | None = None
     answered_mono: float | None = None
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    #: Who took the seat of caller or callee in a transfer; None: it stands empty, who sat there is in another call.
+    seats: dict[str, Leg | None] = field(default_factory=dict)
+    #: Rows of phones that came from another call, by ``id`` of the leg.
+    leg_ids: dict[int, UUID] = field(default_factory=dict)
+    transfer: Transfer | None = None
+    #: Whereto the API sends a caller who talks with an AI agent.
+    told_to: str = ""
+    #: Numbers the legs that media is given after the first two.
+    serial: int = 0
     _inbox: deque[Input] = field(default_factory=deque)
     _busy: bool = False
 
@@ -102,7 +112,36 @@ class Call:
     @property
     def quiet(self) -> bool:
         """Whether both phones know that it is over."""
-        return self.caller.quiet and all(branch.quiet for branch in (self.callee.branches if self.callee else ()))
+        return all(leg.quiet for leg in self.legs)
+
+    @property
+    def legs(self) -> list[Leg]:
+        """Every phone that this call is responsible for."""
+        found: list[Leg] = [self.caller, *(self.callee.branches if self.callee else ())]
+        if self.transfer is not None and self.transfer.fork is not None:
+            found += self.transfer.fork.branches
+        if None in self.seats.values():
+            found = [leg for leg in found if not self._given_away(leg)]
+        return found + [leg for leg in self.seats.values() if leg is not None and leg not in found]
+
+    def _given_away(self, leg: Leg) -> bool:
+        if leg is self.caller:
+            return self.seats.get(CALLER, leg) is None
+        return self.callee is not None and leg is self.callee.winner and self.seats.get(CALLEE, leg) is None
+
+    def party(self, side: str) -> Leg | None:
+        """Who is on the line as caller or callee now."""
+        original = self.caller if side == CALLER else self.callee.winner if self.callee else None
+        return self.seats.get(side, original)
+
+    def side_of(self, leg: Leg) -> str | None:
+        """``caller`` or ``callee`` for who is on the line; None for a phone that rings, or is not any more."""
+        return next((side for side in (CALLER, CALLEE) if self.party(side) is leg), None)
+
+    def fork_of(self, branch: Branch) -> CalleeFork | None:
+        """The fork that rings a phone."""
+        transfer = self.transfer.fork if self.transfer else None
+        return transfer if transfer is not None and branch in transfer.branches else self.callee
 
     def post(self, event: Input) -> None:
         """Tell the machine what happened and carry out what it wants; safe to use from within."""
@@ -133,8 +172,7 @@ class Call:
 
     def leg_of(self, dialog_id: object) -> Leg | None:
         """The leg whose dialog this is."""
-        legs: list[Leg] = [self.caller, *(self.callee.branches if self.callee else [])]
-        return next((leg for leg in legs if (found := leg.dialog or leg.early) and found.id == dialog_id), None)
+        return next((leg for leg in self.legs if (found := leg.dialog or leg.early) and found.id == dialog_id), None)
 
     def fact_context(self) -> FactContext:
         """What committing a fact of this call needs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from sivo.base import logs
@@ -17,13 +17,17 @@ from sivo.calls.actions import Action
 from sivo.calls.call import Call
 from sivo.calls.callee_fork import Branch, CalleeFork
 from sivo.calls.capture import decide
+from sivo.calls.causes import Cause
 from sivo.calls.ending import Ending
+from sivo.calls.exchange import Exchange
 from sivo.calls.legs import Leg
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
+from sivo.calls.seating import Seating, leg_id_of
 from sivo.calls.services import Services
 from sivo.calls.session_refresh import SessionRefresh
 from sivo.calls.state import Phase
 from sivo.calls.store import LegRow
+from sivo.calls.transfers import Transfers
 from sivo.media.journal import KEY_PURPOSE, SUFFIX
 from sivo.sip.offer_answer import CODECS, AudioStream
 
@@ -32,13 +36,15 @@ log = logs.get("calls")
 
 
 class Effects:
-    """Performs actions for all calls of this node. ``learn`` is told of each dialog that can receive requests."""
+    """Performs actions for all calls of this node. ``exchange`` is told of each dialog that can receive requests."""
 
-    def __init__(self, services: Services, learn: Callable[[Call, Branch], None], ending: Ending) -> None:
+    def __init__(self, services: Services, exchange: Exchange, ending: Ending) -> None:
         self._s = services
-        self._learn = learn
+        self._learn = exchange.learn
         self._ending = ending
         self.sessions = SessionRefresh(lambda: services.sip, _session_expired)
+        seating = Seating(services.clock, self.note_dialog, self._recapture)
+        self.transfers = Transfers(services, exchange, seating, self._note_branch, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, call: Call, action: Action) -> None:
@@ -57,10 +63,9 @@ class Effects:
             case act.RejectCaller(status, phrase, retry_after):
                 call.caller.reject(status, phrase, retry_after)
             case act.HangUpCaller(cause):
-                call.caller.hang_up(cause)
+                self._hang_up(call, CALLER, cause)
             case act.DropCallee(cause):
-                if call.callee is not None:
-                    call.callee.drop(cause)
+                self._hang_up(call, CALLEE, cause)
             case act.Arm(name, seconds):
                 self._arm(call, name, seconds)
             case act.Disarm(name):
@@ -97,7 +102,20 @@ class Effects:
                 call.answered_mono = self._s.clock.monotonic()
                 call.writer.answered()
             case act.NoteEnded(cause, by, detail):
+                self.transfers.drop(call)
                 self._spawn(call, self._ending.end(call, cause, by, detail))
+
+    @staticmethod
+    def _hang_up(call: Call, side: str, cause: Cause) -> None:
+        """BYE or CANCEL to who is on that side; nothing to a seat whose phone is in another call now."""
+        if side in call.seats:
+            taken = call.seats[side]
+            if taken is not None:
+                taken.send_bye(cause)
+        elif side == CALLER:
+            call.caller.hang_up(cause)
+        elif call.callee is not None:
+            call.callee.drop(cause)
 
     # --- media ---
 
@@ -277,7 +295,7 @@ class Effects:
 
     def note_dialog(self, call: Call, leg: Leg, stream: AudioStream | None) -> None:
         """Write down what was agreed with a phone, and the dialog that it was agreed in."""
-        leg_id = leg.id if isinstance(leg, Branch) else call.caller_leg_id
+        leg_id = leg_id_of(call, leg)
         if leg_id is None or leg.dialog is None:
             return
         call.writer.leg_state(

@@ -13,6 +13,7 @@ from sivo.calls import quality
 from sivo.calls.call import Call
 from sivo.calls.causes import Cause
 from sivo.calls.media_session import CALLER, CLOSE_SECONDS
+from sivo.calls.seating import leg_id_of
 from sivo.calls.store import EndRow
 
 log = logs.get("calls")
@@ -35,6 +36,8 @@ class Ending:
             duration_ms = round((self._clock.monotonic() - call.answered_mono) * 1000)
         closed = await _closed(call)
         stats = {name: value for name, value in (closed or {}).items() if name != "journal"}
+        if call.media is not None and call.media.left and "legs" in stats:
+            stats["legs"] = {**call.media.left, **stats["legs"]}
         for leg_id, outcome in _legs(call):
             call.writer.leg_state(leg_id, outcome, ended_at=ended_at)
         call.writer.ended(
@@ -79,6 +82,7 @@ def _legs(call: Call) -> list[tuple[Any, str]]:
     found: list[tuple[Any, str]] = []
     if call.caller_leg_id is not None:
         found.append((call.caller_leg_id, "ended" if call.answered_mono is not None else "refused"))
+    found += [(leg_id_of(call, leg), "ended") for leg in call.seats.values() if leg is not None]
     for branch in call.callee.branches if call.callee else ():
         outcome = "ended" if branch is (call.callee.winner if call.callee else None) else f"{branch.final or 487}"
         found.append((branch.id, outcome))

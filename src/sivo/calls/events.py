@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sivo.calls.store import CallRow, EndRow
+from sivo.calls.transfer import Transfer
 from sivo.media.protocol import ConversationEnded
 
 CREATED = "call.created"
 ANSWERED = "call.answered"
+TRANSFERRED = "call.transferred"
 ENDED = "call.ended"
 AI_COMPLETED = "ai_agent.completed"
 
@@ -37,6 +39,17 @@ def created(row: CallRow) -> dict[str, Any]:
 def answered(row: CallRow, at: datetime) -> dict[str, Any]:
     """Somebody, or an AI agent, answered."""
     return {**created(row), "answeredAt": iso(at)}
+
+
+def transferred(row: CallRow, transfer: Transfer, at: datetime) -> dict[str, Any]:
+    """A call was passed on; who left, how, and to whom it went."""
+    return {
+        **created(row),
+        "transferredAt": iso(at),
+        "transferType": transfer.how,
+        "transferredBy": transfer.side,
+        "transferTo": transfer.to,
+    }
 
 
 def ended(row: CallRow, answered_at: datetime | None, end: EndRow) -> dict[str, Any]:

@@ -83,7 +83,19 @@ class Exchange:
 
     def _learn_sip(self, call: Call, sip_call_id: str) -> None:
         if sip_call_id not in self._by_sip_call_id:
-            self._by_sip_call_id[sip_call_id] = call
-            self._ladder.claim(sip_call_id, call.writer)
-            self._traces[call.id].append(lambda: self._by_sip_call_id.pop(sip_call_id, None))
-            self._traces[call.id].append(lambda: self._ladder.release(sip_call_id))
+            self._claim(call, sip_call_id)
+
+    def move(self, sip_call_id: str, call: Call) -> None:
+        """A dialog belongs to another call from now on."""
+        if call.id in self._traces:
+            self._claim(call, sip_call_id)
+
+    def _claim(self, call: Call, sip_call_id: str) -> None:
+        self._by_sip_call_id[sip_call_id] = call
+        self._ladder.claim(sip_call_id, call.writer)
+        self._traces[call.id].append(lambda: self._release(call, sip_call_id))
+
+    def _release(self, call: Call, sip_call_id: str) -> None:
+        if self._by_sip_call_id.get(sip_call_id) is call:
+            del self._by_sip_call_id[sip_call_id]
+            self._ladder.release(sip_call_id)

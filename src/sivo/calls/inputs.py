@@ -97,6 +97,18 @@ class CalleeHungUp:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferLost:
+    """A transfer to ``to`` has failed and nobody is left to return to."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOn:
+    """One party went on in another call, the other one is done."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationFinished:
     """The AI agent is done; ``transfer_to`` only with the reason ``transfer``."""
 
@@ -147,6 +159,8 @@ Input = (
     | CalleeAnswered
     | CalleeFailed
     | CalleeHungUp
+    | TransferLost
+    | PassedOn
     | ConversationFinished
     | AudioLost
     | TimerFired

@@ -17,7 +17,7 @@ from sivo.sip.transactions import ClientTransaction, ServerTransaction, State
 from sivo.sip.udp import SipUdp
 
 SDP_TYPE = "application/sdp"
-ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK"
+ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK, REFER"
 SUPPORTED = ("timer", "100rel")
 
 

@@ -31,7 +31,12 @@ class MediaSession:
     def __init__(self, link: MediaLink, session: str, on_refused: Callable[[SivoError], None]) -> None:
         self.link = link
         self.id = session
-        self.legs: set[str] = set()
+        #: Our port of every leg.
+        self.ports: dict[str, int] = {}
+        #: The leg in media that sits in each seat.
+        self.names = {CALLER: CALLER, CALLEE: CALLEE}
+        #: What was counted on legs that have left.
+        self.left: dict[str, dict[str, Any]] = {}
         #: Legs whose carrier sends keys as sound.
         self.keys_as_sound: set[str] = set()
         self.closed: asyncio.Future[dict[str, Any]] | None = None
@@ -69,11 +74,23 @@ class MediaSession:
             raise
         return opened
 
-    async def add_leg(self, leg: str, host: str) -> int:
+    async def add_leg(self, leg: str, host: str, channel: int | None = None) -> int:
         """Allocate an RTP port on ``host``; raises SivoError."""
-        result = await self.link.command(wire.AddLeg, session=self.id, leg=leg, channel=CHANNELS[leg], host=host)
-        self.legs.add(leg)
-        return int(result["port"])
+        channel = CHANNELS[leg] if channel is None else channel
+        result = await self.link.command(wire.AddLeg, session=self.id, leg=leg, channel=channel, host=host)
+        self.ports[leg] = int(result["port"])
+        return self.ports[leg]
+
+    def remove_leg(self, leg: str) -> None:
+        """Free the port of a leg that is in nobody's seat any more; what it counted is kept."""
+        if self.ports.pop(leg, None) is None:
+            return
+
+        def keep(future: asyncio.Future[dict[str, Any]]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self.left[leg] = future.result()
+
+        self.link.command(wire.RemoveLeg, session=self.id, leg=leg).add_done_callback(keep)
 
     def set_remote(self, leg: str, stream: AudioStream, signalled_from: Peer) -> None:
         """Where and how to send on a leg; again after each new agreement with the phone at ``signalled_from``."""
@@ -90,15 +107,15 @@ class MediaSession:
             rtcp_mux=stream.rtcp_mux,
             keys_as_sound=leg in self.keys_as_sound,
         )
-        self._tell(wire.SetRemote, leg=leg, remote=remote)
+        self._tell(wire.SetRemote, leg=self.names.get(leg, leg), remote=remote)
 
     def take_digit(self, leg: str, digit: str, duration_ms: int) -> None:
         """A key that a phone sent beside its audio."""
-        self._tell(wire.TakeDigit, leg=leg, digit=digit, duration_ms=duration_ms, quiet=True)
+        self._tell(wire.TakeDigit, leg=self.names.get(leg, leg), digit=digit, duration_ms=duration_ms, quiet=True)
 
     def send_digits(self, leg: str, digits: str) -> None:
         """Press keys towards a phone or an IVR."""
-        self._tell(wire.SendDigits, leg=leg, digits=digits, quiet=True)
+        self._tell(wire.SendDigits, leg=self.names.get(leg, leg), digits=digits, quiet=True)
 
     def start_capture(self, record: bool) -> None:
         """Start the capture clock, and keep frames when ``record``."""
@@ -110,7 +127,11 @@ class MediaSession:
 
     def bridge(self) -> None:
         """Caller and callee hear each other."""
-        self._tell(wire.Bridge, a=CALLER, b=CALLEE)
+        self._tell(wire.Bridge, a=self.names[CALLER], b=self.names[CALLEE])
+
+    def unbridge(self) -> None:
+        """Neither hears the other any more."""
+        self._tell(wire.Unbridge)
 
     def start_conversation(self, spec: wire.ConversationSpec) -> None:
         """Let the AI agent talk with the caller."""

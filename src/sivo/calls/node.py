@@ -15,6 +15,7 @@ from sivo.calls import facts
 from sivo.calls import inputs as ev
 from sivo.calls.b2bua import B2bua
 from sivo.calls.bans import CHANNEL, BanBook
+from sivo.calls.control import Control
 from sivo.calls.effects import Effects
 from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
@@ -22,6 +23,7 @@ from sivo.calls.gate import Gate
 from sivo.calls.ladder_keeper import LadderKeeper
 from sivo.calls.listeners import listen
 from sivo.calls.media_link import MediaPool
+from sivo.calls.orders import OrderDesk
 from sivo.calls.orphans import hang_up_orphans
 from sivo.calls.records import Recorder
 from sivo.calls.recovery import Recovery
@@ -70,7 +72,8 @@ class CallNode:
         )
         self._registering = Registering(self.services)
         self._ending = Ending(clock, self.switchboard.forget, self.switchboard.salvage)
-        self._effects = Effects(self.services, self.exchange.learn, self._ending)
+        self._effects = Effects(self.services, self.exchange, self._ending)
+        self._orders = OrderDesk(database, clock, Control(self.exchange, self._effects.transfers))
         self._setup = Setup(self.services, self.exchange, self._effects)
         self.switchboard.recovery = Recovery(
             database, vault, self.services.recorder, clock, settings.journal_dir, node_id(settings)
@@ -99,6 +102,7 @@ class CallNode:
         services.recorder.start()
         services.media.start()
         await listen(services.sip, self._settings)
+        await self._orders.start()
         hang_up_orphans(services, self._ladder, remains)
         if not await services.media.wait_ready(MEDIA_WAIT):
             log.warning("no media process yet; calls get 503 until there is one")

@@ -193,8 +193,13 @@ class CallMachine:
         return []
 
     def _when_bridged(self, event: Input) -> list[Action]:
-        if isinstance(event, ev.CalleeHungUp):
-            return self._end(causes.NORMAL, "callee")
+        match event:
+            case ev.CalleeHungUp():
+                return self._end(causes.NORMAL, "callee")
+            case ev.TransferLost(to):
+                return self._end(causes.CAUSES["transfer_failed"], "platform", f"{to} did not answer")
+            case ev.PassedOn():
+                return self._end(causes.NORMAL, "platform", "joined with another call")
         return []
 
     def _when_ended(self, event: Input) -> list[Action]:

@@ -54,7 +54,7 @@ class Switchboard:
         call.writer.fact(fact, call.fact_context(), lambda: link.acknowledge(fact.session, fact.seq))
         match fact.body:
             case wire.ConversationEnded(reason=reason, transfer_to=transfer_to):
-                call.post(ev.ConversationFinished(reason, transfer_to))
+                call.post(ev.ConversationFinished(reason, transfer_to or (reason == "transfer" and call.told_to) or ""))
             case wire.MediaTimeout(leg=leg):
                 call.post(ev.AudioLost(leg))
 

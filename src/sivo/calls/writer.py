@@ -12,6 +12,7 @@ from sivo.base.ids import uuid7
 from sivo.calls import events, facts, store
 from sivo.calls.records import Recorder, Write
 from sivo.calls.store import CallRow, DecisionRow, EndRow, LegRow, MessageRow
+from sivo.calls.transfer import Transfer
 from sivo.config import snapshots
 from sivo.config.snapshot import Snapshot
 from sivo.db.scopes import Connection
@@ -111,6 +112,19 @@ class CallWriter:
         outcome = "transcribe" if decision.capture else "refuse"
         reason = f"{decision.rule}: {'transcribed in ' + decision.language if decision.capture else 'not transcribed'}"
         self._decision("transcription", phase, outcome, decision.rule, reason, decision.details())
+
+    def transferred(self, transfer: Transfer, outcome: str, *, done: bool) -> None:
+        """A transfer came to its end: the decision for the trace, and ``call.transferred`` when it went through."""
+        at, row = self._clock.now(), self.row
+        reason = f"{transfer.how} by the {transfer.side}" + (
+            "" if done else f": {outcome}, the call stays where it was"
+        )
+        details = {"to": transfer.to, "how": transfer.how, "by": transfer.side, "outcome": outcome}
+        word = "transferred" if done else "returned"
+        self._decision("transfer", "talk", word, f"transfer.{transfer.how}", reason, details)
+        if done:
+            data = events.transferred(row, transfer, at)
+            self._put(lambda conn: outbox.put(conn, row.tenant_id, events.TRANSFERRED, data))
 
     def fact(self, fact: Fact, context: facts.FactContext, after: Callable[[], None]) -> None:
         """A fact of the media session; ``after`` runs when it is committed."""

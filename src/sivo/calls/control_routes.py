@@ -1,0 +1,58 @@
+"""Orders to running calls over the API: pass on, press keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from sivo.api.context import Context
+from sivo.calls import orders
+from sivo.identity.access import Principal, Role, require
+
+#: Passing calls on and listening in are a supervisor's work.
+Supervisor = Annotated[Principal, Depends(require(Role.SUPERVISOR, Role.ADMIN))]
+Number = Annotated[str, StringConstraints(pattern=r"^\+?[0-9*#]{1,20}$")]
+Side = Literal["caller", "callee"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TransferBody(_Body):
+    """``to``: an extension or number of the tenant; ``by``: the side that leaves."""
+
+    to: Number
+    by: Side = "callee"
+
+
+class KeysBody(_Body):
+    """``digits`` are sent to ``leg``, as telephone events or as sound, as it takes them."""
+
+    digits: Annotated[str, StringConstraints(pattern=r"^[0-9*#A-Da-d]{1,32}$")]
+    leg: Side = "callee"
+
+
+def make_router(context: Context) -> APIRouter:
+    """Routes below ``/api/calls/{call_id}``."""
+    router = APIRouter(tags=["calls"])
+
+    async def give(who: Principal, call_id: UUID, kind: str, body: BaseModel) -> dict[str, Any]:
+        found = body.model_dump()
+        return await orders.give(context.database, context.clock, who.tenant_id, call_id, kind, found, who.author.name)
+
+    @router.post("/api/calls/{call_id}/transfer", status_code=202)
+    async def transfer(call_id: UUID, body: TransferBody, who: Supervisor) -> dict[str, Any]:
+        """Pass the other party on to somebody else. 202: the target is being rung; ``call.transferred`` tells that it
+        answered. When it does not, both parties stay on the line with each other."""
+        return await give(who, call_id, "transfer", body)
+
+    @router.post("/api/calls/{call_id}/dtmf", status_code=202)
+    async def press(call_id: UUID, body: KeysBody, who: Supervisor) -> dict[str, Any]:
+        """Press keys towards one side, an IVR for example."""
+        return await give(who, call_id, "dtmf", body)
+
+    return router
