@@ -9,7 +9,21 @@ import typer
 from pydantic import ValidationError
 
 from sivo.base.errors import SivoError
-from sivo.cli import admin, backup, call, config, keys, ledger, limit, resource, secret, simulate, tenant, webhook
+from sivo.cli import (
+    admin,
+    backup,
+    call,
+    config,
+    keys,
+    ledger,
+    limit,
+    provider,
+    resource,
+    secret,
+    simulate,
+    tenant,
+    webhook,
+)
 from sivo.cli.client import CliError
 
 app = typer.Typer(
@@ -29,6 +43,7 @@ app.add_typer(ledger.group, name="ledger")
 app.add_typer(keys.group, name="keys")
 app.add_typer(limit.group, name="limit")
 app.add_typer(call.group, name="call")
+app.add_typer(provider.group, name="provider")
 app.add_typer(webhook.group, name="webhook")
 
 

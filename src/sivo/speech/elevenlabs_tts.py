@@ -8,10 +8,13 @@ from contextlib import aclosing
 from sivo.media.protocol import Stage
 from sivo.outbound.client import GuardedClient
 from sivo.speech.alignment import Alignment
-from sivo.speech.elevenlabs import speaks_dialogue
 from sivo.speech.elevenlabs_http import ElevenLabsHttp
 from sivo.speech.elevenlabs_socket import ElevenLabsSocket
 from sivo.speech.faults import ProviderError
+
+#: The handshake was refused for something else than the account: the dialogue socket needs access that not every
+#: workspace has. Over HTTP the same model is open to all, and what is wrong gets its name.
+_NO_SOCKET = (400, 403, 404)
 
 
 class ElevenLabsSynthesizer:
@@ -20,8 +23,6 @@ class ElevenLabsSynthesizer:
     def __init__(self, client: GuardedClient, stage: Stage, *, first_byte_s: float = 4.0) -> None:
         self._socket = ElevenLabsSocket(client, stage, first_byte_s=first_byte_s)
         self._http = ElevenLabsHttp(client, stage, idle_s=first_byte_s)
-        #: The dialogue socket needs access that not every workspace has; over HTTP the same model is open to all.
-        self._may_fall_back = speaks_dialogue(stage.model)
         self._over_http = False
 
     async def speak(self, text: str) -> AsyncGenerator[bytes | Alignment, None]:
@@ -34,7 +35,7 @@ class ElevenLabsSynthesizer:
                 return
             except ProviderError as error:
                 # A status is the answer to the handshake: no text was sent yet.
-                if not self._may_fall_back or error.status not in (403, 404):
+                if error.status not in _NO_SOCKET:
                     raise
                 self._over_http = True
         async with aclosing(self._http.speak(text)) as pieces:

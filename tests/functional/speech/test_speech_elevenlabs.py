@@ -139,9 +139,15 @@ async def test_v3_without_access_to_the_socket_goes_over_http() -> None:
     assert {entry.data["output_format"] for entry in account.entries(HTTP, "open")} == {"ulaw_8000"}
 
 
+async def test_a_refused_handshake_is_no_end_while_http_is_open() -> None:
+    script = Script(tts=TtsScript(first_byte_ms=5), faults=[FaultOrder(protocol=WS, kind="forbidden", times=9)])
+    async with voice(script) as (made, account):
+        audio, _ = await collect(made, TEXT)
+    assert len(audio) > 16_000 and len(list(account.entries(HTTP, "request"))) == 1
+
+
 FAULTS = {
     "invalid_api_key": ("rejected", "credential"),
-    "forbidden": ("rejected", "credential"),
     "too_many_concurrent_requests": ("rejected", "HTTP 429"),
     "internal_server_error": ("refused", "HTTP 500"),
     "refused": ("refused", ""),
@@ -182,5 +188,4 @@ async def test_a_wrong_model_or_voice_is_named(model: str, script: TtsScript, wo
         with pytest.raises(ProviderError) as failed:
             await collect(made, TEXT)
     assert failed.value.cause == "rejected"
-    if model == "eleven_v3":
-        assert words in failed.value.detail
+    assert words in failed.value.detail
