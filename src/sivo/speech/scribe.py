@@ -26,6 +26,8 @@ MIN_COMMIT_MS = 300
 SETTLED_MS = 700
 #: Kept while nothing is being said: a partial comes sooner than that.
 _QUIET_MS = 5_000
+#: From a word to the partial that has it.
+_LAG_MS = 300
 _REPLAY_MS = 500
 _SILENCE = b"\xff" * (CHUNK_MS * 8)
 
@@ -81,6 +83,8 @@ class Scribe:
         self._open: int | None = None
         self._due_commits: list[_Commit] = []  # wait for 0.3 s of audio
         self._partial, self._partial_at = "", 0.0
+        self._call_ms = 0
+        self._spoken_to = 0.0  # about where the words of the partial end
         self._last_text, self._last_at, self._last_sent_at = "", float("-inf"), 0.0
         self._early = ""  # text that came before anybody asked
         self._sent_at = 0.0
@@ -96,6 +100,7 @@ class Scribe:
 
     def audio(self, now: float, end_ms: int, ulaw: bytes) -> list[Effect]:
         """See :class:`~sivo.speech.live.LiveCore`."""
+        self._call_ms = end_ms
         self._kept.append(ulaw)
         self._kept_ms += FRAME_MS
         self._fresh_ms += FRAME_MS
@@ -196,7 +201,9 @@ class Scribe:
             case "session_started":
                 return self._replay(now)
             case "partial_transcript":
-                self._partial, self._partial_at = text.strip(), now
+                if text.strip() != self._partial:
+                    self._partial, self._partial_at = text.strip(), now
+                    self._spoken_to = self._call_ms - _LAG_MS
                 return self._tell_partial()
             case "committed_transcript":
                 return self._committed(now, text.strip())
@@ -241,7 +248,7 @@ class Scribe:
         text, self._early = f"{self._early} {text}".strip(), ""
         if commit.settled or (commit.segment is None and not text):
             return []
-        return [SttText(commit.segment, text, True)]
+        return [SttText(commit.segment, text, True, end_ms=None if commit.segment is not None else self._spoken_to)]
 
     def _twice(self, now: float, sent_at: float, text: str) -> bool:
         """The same text again, sooner behind its first time than this commit is behind that one's."""
