@@ -1,4 +1,4 @@
-"""How the command line reaches the platform: HTTP over the Unix socket of the ``api`` role.
+"""How the command line reaches the platform: HTTP over the Unix socket of the ``api`` role, or a URL with an API key.
 
 The kernel tells ``api`` who is calling (SO_PEERCRED), so no password is asked on the machine itself; what is
 changed is recorded with the author ``local:<uid>``. Never straight SQL.
@@ -12,7 +12,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 
 TIMEOUT_S = 60.0
@@ -46,10 +46,17 @@ class Answer:
 
 
 class Client:
-    """Requests to the local ``api`` role."""
+    """Requests to the local ``api`` role; with ``url`` to a platform elsewhere, where ``key`` says who is asking."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, url: str = "", key: str = "") -> None:
         self._path = path
+        self._url = urlsplit(url) if url else None
+        self._key = key
+
+    @property
+    def remote(self) -> bool:
+        """Whether the platform is reached by URL: then the key belongs to somebody, and to their tenant."""
+        return self._url is not None
 
     def call(
         self,
@@ -60,7 +67,7 @@ class Client:
         tenant: UUID | None = None,
         headers: dict[str, str] | None = None,
         content_type: str = "application/json",
-        **query: str | int | None,
+        **query: str | int | list[str] | None,
     ) -> Answer:
         """One request. Raises CliError: 1 for a refusal of the platform, 3 when it does not answer."""
         sent = {"Accept": "application/json", **(headers or {})}
@@ -71,27 +78,41 @@ class Client:
             payload = json.dumps(body).encode()
             sent["Content-Type"] = content_type
         wanted = {name: value for name, value in query.items() if value is not None}
-        target = f"{path}?{urlencode(wanted)}" if wanted else path
+        target = f"{path}?{urlencode(wanted, doseq=True)}" if wanted else path
         status, answer = self._exchange(method, target, payload, sent)
         if status >= 400:
             raise CliError(_refusal(status, answer.body))
         return answer
 
     def _exchange(self, method: str, target: str, payload: bytes | None, headers: dict[str, str]) -> tuple[int, Answer]:
-        connection = _UnixConnection(self._path)
+        connection = self._connection()
+        if self._key:
+            headers = {**headers, "Authorization": f"Bearer {self._key}"}
         try:
             connection.request(method, target, body=payload, headers=headers)
             response = connection.getresponse()
             raw = response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise CliError(
-                f"the api role does not answer at {self._path} ({error}); start the platform with `sivo run`, "
-                "or set SIVO_HOME to its data directory",
-                3,
-            ) from error
+            raise CliError(self._silence(error), 3) from error
         finally:
             connection.close()
         return response.status, Answer(_decode(raw), response.headers)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._url is None:
+            return _UnixConnection(self._path)
+        if self._url.scheme not in ("http", "https") or not self._url.hostname:
+            raise CliError("SIVO_URL is not a URL such as https://sivo.example.com", 2)
+        made = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
+        return made(self._url.hostname, self._url.port, timeout=TIMEOUT_S)
+
+    def _silence(self, error: Exception) -> str:
+        if self._url is not None:
+            return f"the platform does not answer at {self._url.geturl()} ({error}); see SIVO_URL"
+        return (
+            f"the api role does not answer at {self._path} ({error}); start the platform with `sivo run`, "
+            "or set SIVO_HOME to its data directory"
+        )
 
     def tenant_id(self, name: str) -> UUID:
         """The id of the tenant called ``name``: its id or its slug."""

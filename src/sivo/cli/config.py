@@ -1,31 +1,68 @@
-"""``sivo config``: read, change and explain the configuration of a tenant."""
+"""``sivo config``: read, change and explain the configuration of a tenant, of a plan or of the platform.
+
+Exit status: 0 done (nothing differs), 1 refused, 2 used wrongly, 3 the platform does not answer, 4 something differs.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 from urllib.parse import quote
+from uuid import UUID
 
 import typer
 
-from sivo.cli.client import Client, CliError
-from sivo.cli.output import cell, show
-from sivo.cli.resource import reason_header
+from sivo.cli.client import Answer, Client, CliError
+from sivo.cli.output import cell, show, table
+from sivo.cli.resource import items_of, reason_header
 from sivo.cli.session import AsJson, Reason, Tenant, connect, connect_to
 
-group = typer.Typer(help="Configuration keys of a tenant.", no_args_is_help=True)
-_MERGE = "application/merge-patch+json"
+group = typer.Typer(help="Configuration keys of a tenant, a plan or the platform.", no_args_is_help=True)
+MERGE = "application/merge-patch+json"
+
+At = Annotated[str, typer.Option("--at", help="A version, or a time (ISO 8601): as it was then.")]
+ScopeName = Annotated[
+    str, typer.Option("--scope", help="tenant, platform, plan:<name>, org:<id> or endpoint:<id>.", show_default=True)
+]
+Confirm = Annotated[list[str] | None, typer.Option("--confirm", help="A key whose warning you have read.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+
+
+class Place:
+    """Where a command works: a client, and the tenant unless the scope is above tenants."""
+
+    def __init__(self, tenant: str, scope: str = "tenant") -> None:
+        self.scope = scope
+        self.above = scope == "platform" or scope.startswith("plan:")
+        self.client: Client
+        self.tenant: UUID | None
+        if self.above:
+            self.client, self.tenant = connect(), None
+        else:
+            self.client, self.tenant = connect_to(tenant)
+
+    def call(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
+        """One request at this place."""
+        if self.scope != "tenant":
+            more["scope"] = self.scope
+        return self.client.call(method, path, body, tenant=self.tenant, **more)
 
 
 @group.command("get")
-def get(tenant: Tenant, key: Annotated[str, typer.Argument(help="One key; all if absent.")] = "") -> None:
+def get(
+    tenant: Tenant,
+    key: Annotated[str, typer.Argument(help="One key; all if absent.", autocompletion=lambda: _names())] = "",
+    scope: ScopeName = "tenant",
+    at: At = "",
+    as_json: AsJson = False,
+) -> None:
     """Print all effective values as flat JSON, or one value bare."""
-    client, tenant_id = connect_to(tenant)
-    values = client.call("GET", "/api/config", tenant=tenant_id).body
+    values = Place(tenant, scope).call("GET", "/api/config", at=at or None).body
     if not key:
         show(values)
     elif key in values:
-        print(cell(values[key]))
+        print(json.dumps(values[key], ensure_ascii=False) if as_json else cell(values[key]))
     else:
         raise CliError(f"there is no key {key}; `sivo config schema` lists all")
 
@@ -33,40 +70,107 @@ def get(tenant: Tenant, key: Annotated[str, typer.Argument(help="One key; all if
 @group.command("set")
 def set_(
     tenant: Tenant,
-    key: Annotated[str, typer.Argument(help="Key, for example ai.max_turns.")],
+    key: Annotated[str, typer.Argument(help="Key, for example ai.max_turns.", autocompletion=lambda: _names())],
     value: Annotated[str, typer.Argument(help="New value; lists as JSON.")],
+    scope: ScopeName = "tenant",
+    lock: Annotated[
+        bool | None, typer.Option("--lock/--unlock", help="Whether levels below may override it; as it is if absent.")
+    ] = None,
     reason: Reason = "",
+    confirm: Confirm = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Set one key at the level of the tenant."""
-    client, tenant_id = connect_to(tenant)
-    change = {key: typed(_schema(client, key), value)}
-    answer = client.call(
-        "PATCH", "/api/config", change, tenant=tenant_id, headers=reason_header(reason), content_type=_MERGE
-    )
-    print(f"{key} = {cell(answer.body.get(key)) if isinstance(answer.body, dict) else value}")
+    """Set one key; above tenants it first says how many it changes."""
+    place = Place(tenant, scope)
+    sent: Any = typed(_schema(place.client, key), value)
+    _change(place, key, sent if lock is None else {"value": sent, "locked": lock}, reason, confirm, yes, as_json)
 
 
 @group.command("unset")
 def unset(
-    tenant: Tenant, key: Annotated[str, typer.Argument(help="Key to take back to its default.")], reason: Reason = ""
+    tenant: Tenant,
+    key: Annotated[str, typer.Argument(help="Key to take back.", autocompletion=lambda: _names())],
+    scope: ScopeName = "tenant",
+    reason: Reason = "",
+    confirm: Confirm = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Remove the tenant's own value, so that plan, platform or default apply."""
-    client, tenant_id = connect_to(tenant)
-    answer = client.call(
-        "PATCH", "/api/config", {key: None}, tenant=tenant_id, headers=reason_header(reason), content_type=_MERGE
-    )
-    print(f"{key} = {cell(answer.body.get(key)) if isinstance(answer.body, dict) else 'default'}")
+    """Remove a level's own value, so that the levels above it or the default apply."""
+    _change(Place(tenant, scope), key, None, reason, confirm, yes, as_json)
+
+
+def _change(
+    place: Place, key: str, sent: Any, reason: str, confirm: list[str] | None, yes: bool, as_json: bool
+) -> None:
+    if place.above:
+        reach = place.call("POST", "/api/config/impact", {key: sent}).body
+        print(f"{key} at {place.scope}: {reach['sentence']}", file=sys.stderr)
+        agree(yes)
+    query = {"confirm": confirm} if confirm else {}
+    answer = place.call("PATCH", "/api/config", {key: sent}, headers=reason_header(reason), content_type=MERGE, **query)
+    value = answer.body.get(key)
+    print(json.dumps({key: value}, ensure_ascii=False) if as_json else f"{key} = {cell(value)}")
+
+
+def agree(yes: bool) -> None:
+    """Go on only with --yes or a yes at a terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CliError("nothing was changed; say --yes to do it", 2)
+    if not typer.confirm("Do it?", err=True):
+        raise CliError("nothing was changed")
 
 
 @group.command("explain")
-def explain(tenant: Tenant, key: Annotated[str, typer.Argument(help="Key.")]) -> None:
-    """Print where the effective value of a key comes from."""
-    client, tenant_id = connect_to(tenant)
-    show(client.call("GET", f"/api/config/{quote(key, safe='')}", tenant=tenant_id).body)
+def explain(
+    tenant: Tenant,
+    key: Annotated[str, typer.Argument(help="Key; all if absent.", autocompletion=lambda: _names())] = "",
+    scope: ScopeName = "tenant",
+    at: At = "",
+    call: Annotated[str, typer.Option("--call", help="Id of a past call: as that call knew it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print where a value comes from: every level, the winner, who set it, when and why, and locks."""
+    place = Place(tenant, scope)
+    if call:
+        found = place.call("GET", f"/api/calls/{quote(call, safe='')}/config", key=key or None).body
+    elif key:
+        found = place.call("GET", f"/api/config/{quote(key, safe='')}", at=at or None).body
+    else:
+        found = place.call("GET", "/api/config", explain=1, at=at or None).body
+    if as_json:
+        show(found)
+        return
+    for one in [found] if "levels" in found else found.values():
+        _print_explained(one)
+
+
+def _print_explained(one: dict[str, Any]) -> None:
+    print(f"{one['key']} = {cell(one['value'])}   from {one['source']}" + _origin(one))
+    for level in one["levels"]:
+        mark = ("*" if level["source"] == one["source"] else " ") + ("L" if level["locked"] else " ")
+        print(f"  {mark} {level['source']:<24} {cell(level['value'])}" + _origin(level))
+    default = one.get("default")
+    if default:
+        print(f"     {'default':<24} {cell(default['value'])}  ({default['how']})")
+
+
+def _origin(one: dict[str, Any]) -> str:
+    said = [f"by {one['author']}"] if one.get("author") else []
+    said += [f"at {one['at']}"] if one.get("at") else []
+    said += [f'"{one["reason"]}"'] if one.get("reason") else []
+    said += [str(one["how"])] if one.get("how") else []
+    return f"  ({', '.join(said)})" if said else ""
 
 
 @group.command("schema")
-def schema(key: Annotated[str, typer.Argument(help="One key; all if absent.")] = "", as_json: AsJson = False) -> None:
+def schema(
+    key: Annotated[str, typer.Argument(help="One key; all if absent.", autocompletion=lambda: _names())] = "",
+    as_json: AsJson = False,
+) -> None:
     """Print type, bounds, default, scopes and help of the keys."""
     found = _descriptions(connect())
     if key:
@@ -81,6 +185,32 @@ def schema(key: Annotated[str, typer.Argument(help="One key; all if absent.")] =
         print(f"    {item['help']}")
 
 
+@group.command("history")
+def history(
+    tenant: Tenant,
+    key: Annotated[str, typer.Option("--key", help="Only changes of this key.")] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the latest versions with author, reason and what they changed."""
+    place = Place(tenant)
+    items = items_of(place.call("GET", "/api/config/history", key=key or None, limit=limit).body)
+    if as_json:
+        show(items)
+        return
+    rows = [{**item, "changes": ", ".join(change["target"] for change in item["changes"])} for item in items]
+    table(rows, ("seq", "at", "author", "reason", "changes"))
+
+
+@group.command("verify")
+def verify(tenant: Tenant) -> None:
+    """Recompute the tenant's ledger, its signatures and its checkpoint; exit status 1 when it is not intact."""
+    result = Place(tenant).call("GET", "/api/ledger/verify").body
+    show(result)
+    if not result.get("ok"):
+        raise CliError("the ledger is not intact")
+
+
 def typed(schema_of_key: dict[str, Any], text: str) -> Any:
     """``text`` as the JSON type that the key's schema wants; text stays text where a string is wanted."""
     if schema_of_key.get("type") == "string" or "enum" in schema_of_key:
@@ -89,6 +219,13 @@ def typed(schema_of_key: dict[str, Any], text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text  # the platform refuses it, naming the rule
+
+
+def _names() -> list[str]:
+    """Names of all keys, for the shell's completion."""
+    from sivo.config.registry import KEYS  # the other commands need none of it
+
+    return list(KEYS)
 
 
 def _descriptions(client: Client) -> list[dict[str, Any]]:
@@ -101,3 +238,6 @@ def _schema(client: Client, key: str) -> dict[str, Any]:
         if item["key"] == key:
             return dict(item["schema"])
     return {}
+
+
+from sivo.cli import config_files  # noqa: E402, F401 - adds its commands to the group

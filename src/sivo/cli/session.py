@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -26,7 +28,10 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; recorded in the ledg
 
 
 def connect() -> Client:
-    """A client of the platform whose data is in SIVO_HOME."""
+    """A client of the platform whose data is in SIVO_HOME, or of the one at SIVO_URL with the key SIVO_API_KEY."""
+    url = os.environ.get("SIVO_URL", "")
+    if url:
+        return Client(Path(), url, os.environ.get("SIVO_API_KEY", ""))
     return Client(Settings().api_socket)
 
 
@@ -37,6 +42,10 @@ def connect_to(tenant: str) -> tuple[Client, UUID]:
 
 
 def _only_tenant(client: Client) -> UUID:
+    if client.remote:
+        own = client.call("GET", "/api/me").body.get("tenant_id")
+        if own:
+            return UUID(own)
     found = client.call("GET", "/api/tenants", limit=10).body["items"]
     if len(found) == 1:
         return UUID(found[0]["id"])

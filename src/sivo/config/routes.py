@@ -24,6 +24,8 @@ from sivo.config.http import (
     same_content,
     version_in,
 )
+from sivo.config.impact import impact
+from sivo.config.kinds import PLATFORM_ID
 from sivo.config.past import moment_of, picture
 from sivo.config.plans import CONFIRMATION_REQUIRED
 from sivo.config.resolve import Resolver
@@ -183,6 +185,19 @@ def _config_router(context: Context) -> APIRouter:
         await plane.patch(chain, scope, who, changes_of(patch, scope, confirm or []), reason, if_match)
         found, response.headers["ETag"] = await plane.get(chain, scope, who.role)
         return found
+
+    @router.post("/impact")
+    async def get_impact(
+        who: Annotated[Caller, Depends(CallerGate(WRITERS))], scope: ScopeQuery, patch: JsonObject
+    ) -> dict[str, Any]:
+        """How many tenants a patch at this scope would change, and for which keys; nothing is written."""
+        chain = chain_of(who, scope)
+        preview = await context.resources.preview(chain, who.author, changes_of(patch, scope, list(registry.KEYS)))
+        if preview.problem is not None:
+            raise preview.problem
+        if chain == PLATFORM_ID:
+            return (await impact(context.database, preview)).body()
+        return {"sentence": "changes this tenant alone", "tenants": 1, "changed": int(bool(preview.records))}
 
     @router.get("/schema")
     async def get_schema(who: Who) -> dict[str, Any]:
