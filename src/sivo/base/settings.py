@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     #: Address put into Contact and SDP; empty = the address of the route to the peer.
     advertised_host: str = ""
 
+    #: Calls that one tenant may start towards carriers: within a minute, and at a time (against toll fraud).
+    carrier_calls_per_minute: int = Field(default=60, ge=1, le=100_000)
+    carrier_calls_at_a_time: int = Field(default=50, ge=1, le=100_000)
+
     #: RTP ports, even numbers are used; each media process takes an equal share.
     rtp_port_min: int = Field(default=20000, ge=1024, le=65534)
     rtp_port_max: int = Field(default=24999, ge=1025, le=65535)

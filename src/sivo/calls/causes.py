@@ -42,6 +42,7 @@ _ALL = [
     Cause("shutdown", "operator", 41),
     Cause("no_ack", "network", 41),
     Cause("rtp_timeout", "network", 41),
+    Cause("outbound_fuse", "operator", 42),
     Cause("session_expired", "network", 41),
 ]
 CAUSES: dict[str, Cause] = {cause.name: cause for cause in _ALL}

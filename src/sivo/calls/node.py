@@ -31,8 +31,10 @@ from sivo.calls.registering import Registering
 from sivo.calls.services import Services
 from sivo.calls.setup import Setup
 from sivo.calls.switchboard import Switchboard
+from sivo.calls.trunk_watch import TrunkWatch
 from sivo.db.scopes import Database
 from sivo.routing import bindings
+from sivo.routing.fuse import Fuse
 from sivo.routing.guessing import Guessing
 from sivo.routing.live import LiveDirectory
 from sivo.routing.loader import Loader
@@ -69,6 +71,7 @@ class CallNode:
             directory=LiveDirectory(Loader(database, vault, settings)),
             registrar=Registrar(),
             recorder=Recorder(database),
+            fuse=Fuse(settings.carrier_calls_per_minute, settings.carrier_calls_at_a_time),
         )
         self._registering = Registering(self.services)
         self._ending = Ending(clock, self.switchboard.forget, self.switchboard.salvage)
@@ -78,6 +81,7 @@ class CallNode:
         self.switchboard.recovery = Recovery(
             database, vault, self.services.recorder, clock, settings.journal_dir, node_id(settings)
         )
+        self._trunks = TrunkWatch(self.services)
         self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -108,6 +112,7 @@ class CallNode:
             log.warning("no media process yet; calls get 503 until there is one")
         await self.switchboard.orphans_closed(BYE_WAIT)
         await self.switchboard.recovery.finish(remains)
+        self._trunks.start()
         self._expiry = asyncio.create_task(self._expire(), name="registrar-expiry")
 
     async def stop(self) -> None:
@@ -123,6 +128,7 @@ class CallNode:
             log.error("rows could not be written before the end", backlog=services.recorder.backlog)
         if self._expiry is not None:
             self._expiry.cancel()
+        await self._trunks.stop()
         await services.sip.close()
         await services.media.stop()
         await services.directory.stop()

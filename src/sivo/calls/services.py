@@ -10,6 +10,7 @@ from sivo.base.settings import Settings
 from sivo.calls.media_link import MediaPool
 from sivo.calls.records import Recorder
 from sivo.db.scopes import Database
+from sivo.routing.fuse import Fuse
 from sivo.routing.live import LiveDirectory
 from sivo.routing.registrar import Registrar
 from sivo.sip.udp import SipUdp
@@ -30,5 +31,6 @@ class Services:
     directory: LiveDirectory
     registrar: Registrar
     recorder: Recorder
+    fuse: Fuse
     #: Set when the node starts: the transport needs its user, and the user needs the rest.
     sip: SipUdp = field(init=False)

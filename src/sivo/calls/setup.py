@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from sivo.base import logs
 from sivo.base.ids import uuid7
 from sivo.base.node import node_id
 from sivo.calls import inputs as ev
@@ -17,12 +20,16 @@ from sivo.calls.store import CallRow
 from sivo.calls.writer import CallWriter
 from sivo.config.snapshot import Snapshot
 from sivo.routing import decide as routing
-from sivo.routing.decide import Refuse, RouteDecision, ToAgent, ToExtension
+from sivo.routing.decide import Refuse, RouteDecision, ToAgent, ToExtension, ToTrunk
 from sivo.routing.directory import Did, Extension, Tenant, Trunk
 from sivo.sip.peer import Peer
 from sivo.sip.transactions import ServerTransaction
 
 NOT_ACCEPTABLE = Refuse(488, "Not Acceptable Here", "INCOMPATIBLE_DESTINATION")
+
+
+FUSE_BLOWN = Refuse(503, "Service Unavailable", "outbound_fuse")
+log = logs.get("calls")
 
 
 class Setup:
@@ -38,8 +45,20 @@ class Setup:
     def from_extension(self, txn: ServerTransaction, source: Peer, tenant: Tenant, caller: Extension) -> None:
         """An authenticated phone calls."""
         route = routing.from_extension(self._s.directory.current, caller, txn.request.uri.user or "")
+        if isinstance(route.target, ToTrunk):
+            route = self._fused(tenant, route)
         name = caller.name or txn.request.from_.display
         self._begin(txn, source, tenant, route, name, caller)
+
+    def _fused(self, tenant: Tenant, route: RouteDecision) -> RouteDecision:
+        """The route, or its refusal when the tenant's fuse against toll fraud has blown."""
+        calls = [call for call in self._exchange.calls if call.tenant.id == tenant.id and not call.ended]
+        running = sum(isinstance(call.route.target, ToTrunk) for call in calls)
+        blown = self._s.fuse.admit(tenant.id, running, self._s.clock.monotonic())
+        if not blown:
+            return route
+        log.warning("a call to a carrier is refused", tenant=str(tenant.id), reason=blown)
+        return replace(route, target=FUSE_BLOWN, rule="outbound.fuse", reason=blown)
 
     def from_trunk(self, txn: ServerTransaction, source: Peer, trunk: Trunk, did: Did) -> None:
         """A carrier brings a call for one of its DIDs."""

@@ -160,9 +160,13 @@ def _allowed_trunk(directory: Directory, tenant_id: UUID, candidates: list[str])
     for trunk in directory.trunks_of(tenant_id):
         for number in candidates:
             rule = next((r for r in trunk.outbound if r.prefix and number.startswith(r.prefix)), None)
-            if rule is not None and trunk.host:
+            if rule is not None and trunk.host and _country_allowed(trunk, number):
                 return trunk, number, rule.prefix
     return None
+
+
+def _country_allowed(trunk: Trunk, number: str) -> bool:
+    return not trunk.countries or any(number.startswith(f"+{code}") for code in trunk.countries)
 
 
 def _from_extension(

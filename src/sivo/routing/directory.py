@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sivo.routing import numbers
+from sivo.sip.peer import Peer, unbracketed
 
 if TYPE_CHECKING:
     from sivo.config.policies import Policy
@@ -78,6 +79,15 @@ class Trunk:
     username: str = ""
     password: str = field(default="", repr=False)
     keys_as_sound: bool = False
+    transport: str = "udp"
+    #: Whether we register at the carrier; country calling codes that may be called (empty: those of the rules).
+    register: bool = False
+    countries: tuple[str, ...] = ()
+
+    @property
+    def peer(self) -> Peer:
+        """Where requests to the carrier go."""
+        return Peer(unbracketed(self.host), self.port, self.transport.upper())
 
 
 @dataclass(frozen=True, slots=True)

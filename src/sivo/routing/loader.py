@@ -199,6 +199,9 @@ def trunk_of(resource: Resource) -> Trunk:
         caller_id=str(body.get("caller_id") or ""),
         username=str(body.get("username") or ""),
         keys_as_sound=bool(body.get("keys_as_sound")),
+        transport=str(body.get("transport") or "udp"),
+        register=bool(body.get("register_there")),
+        countries=tuple(str(code) for code in body.get("countries") or ()),
     )
 
 

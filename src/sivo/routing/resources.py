@@ -47,6 +47,9 @@ class Extension(Body):
     active: bool = True
 
 
+CountryCode = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,2}$")]
+
+
 class OutboundRule(Body):
     """Numbers that begin with ``prefix`` (E.164, with plus) may leave through the trunk."""
 
@@ -61,13 +64,17 @@ class Trunk(Body):
     cidrs: Annotated[list[Cidr], Field(max_length=100, default_factory=list)]
     host: SipHost | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 5060
-    transport: Literal["udp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
     #: Country calling code for carriers that send national numbers ("34").
     country: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,2})?$")] = ""
     #: Number shown on calls that leave through it.
     caller_id: E164 | None = None
     #: Digest user name towards the carrier; the password is the secret field.
     username: Annotated[str, StringConstraints(max_length=100)] | None = None
+    #: Register there with that name, so that the carrier knows where we are.
+    register_there: bool = False
+    #: Country calling codes that may be called through it ("34"); empty: whatever the rules below allow.
+    countries: Annotated[list[CountryCode], Field(max_length=250, default_factory=list)]
     #: Denied by default: without a rule nothing leaves through this trunk.
     outbound: Annotated[list[OutboundRule], Field(max_length=100, default_factory=list)]
     #: The carrier sends keys as sound and not as telephone events: listen for them.
