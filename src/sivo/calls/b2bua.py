@@ -15,7 +15,7 @@ from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Authenticated, Challenge, Gate
 from sivo.calls.legs import ALLOW, Leg, unsupported
-from sivo.calls.media_session import CALLEE, CALLER
+from sivo.calls.media_session import CALLER
 from sivo.calls.registering import Registering
 from sivo.calls.services import Services
 from sivo.calls.setup import Setup
@@ -95,7 +95,7 @@ class B2bua:
             log.warning("the answer in an ACK cannot be taken", call=str(call.id), error=str(error))
             stream = None
         if stream is not None and call.media is not None:
-            call.media.set_remote(call.side_of(leg) or CALLER, stream, leg.peer)
+            call.media.set_remote(call.place_of(leg) or CALLER, stream, leg.peer)
         if leg is call.caller:
             call.post(ev.CallerAcked())
 
@@ -203,6 +203,8 @@ class B2bua:
             return
         leg.ended = True
         side = call.side_of(leg)
+        if side is None:
+            self._effects.guests.hung_up(call, leg)
         if side is None or self._effects.transfers.hung_up(call, leg):
             return
         call.post(ev.CallerHungUp() if side == CALLER else ev.CalleeHungUp())
@@ -216,5 +218,6 @@ class B2bua:
             return
         self._effects.sessions.start(call, leg)
         self._effects.note_dialog(call, leg, stream)
-        if stream is not None and call.media is not None:
-            call.media.set_remote(call.side_of(leg) or CALLEE, stream, leg.peer)
+        place = call.place_of(leg)
+        if stream is not None and call.media is not None and place is not None:
+            call.media.set_remote(place, stream, leg.peer)

@@ -13,6 +13,7 @@ from sivo.base import logs
 from sivo.calls.callee_fork import Branch, CalleeFork
 from sivo.calls.caller_leg import CallerLeg
 from sivo.calls.facts import FactContext
+from sivo.calls.guest import Guest
 from sivo.calls.inputs import Fault, Input
 from sivo.calls.legs import Leg
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
@@ -82,6 +83,9 @@ class Call:
     #: Rows of phones that came from another call, by ``id`` of the leg.
     leg_ids: dict[int, UUID] = field(default_factory=dict)
     transfer: Transfer | None = None
+    guests: list[Guest] = field(default_factory=list)
+    #: Phones of guests that have left, for what still comes from them.
+    departed: list[Branch] = field(default_factory=list)
     #: Whereto the API sends a caller who talks with an AI agent.
     told_to: str = ""
     #: Numbers the legs that media is given after the first two.
@@ -120,6 +124,8 @@ class Call:
         found: list[Leg] = [self.caller, *(self.callee.branches if self.callee else ())]
         if self.transfer is not None and self.transfer.fork is not None:
             found += self.transfer.fork.branches
+        found += [branch for guest in self.guests if guest.fork for branch in guest.fork.branches]
+        found += self.departed
         if None in self.seats.values():
             found = [leg for leg in found if not self._given_away(leg)]
         return found + [leg for leg in self.seats.values() if leg is not None and leg not in found]
@@ -140,8 +146,13 @@ class Call:
 
     def fork_of(self, branch: Branch) -> CalleeFork | None:
         """The fork that rings a phone."""
-        transfer = self.transfer.fork if self.transfer else None
-        return transfer if transfer is not None and branch in transfer.branches else self.callee
+        forks = [self.transfer.fork if self.transfer else None, *(guest.fork for guest in self.guests)]
+        return next((fork for fork in forks if fork is not None and branch in fork.branches), self.callee)
+
+    def place_of(self, leg: Leg) -> str | None:
+        """Where a phone's audio belongs: ``caller``, ``callee`` or a guest's leg; None when it has none."""
+        guest = next((guest.seat for guest in self.guests if guest.leg is leg), None)
+        return guest or self.side_of(leg)
 
     def post(self, event: Input) -> None:
         """Tell the machine what happened and carry out what it wants; safe to use from within."""

@@ -7,6 +7,8 @@ from typing import Any
 from sivo.base.errors import SivoError
 from sivo.calls.call import Call
 from sivo.calls.exchange import Exchange
+from sivo.calls.guest import PARTY
+from sivo.calls.guests import Guests
 from sivo.calls.media_session import CALLEE
 from sivo.calls.orders import CALL_NOT_RUNNING, Order
 from sivo.calls.transfers import Transfers
@@ -15,8 +17,9 @@ from sivo.calls.transfers import Transfers
 class Control:
     """Carries out orders (see :data:`sivo.calls.orders.Handler`)."""
 
-    def __init__(self, exchange: Exchange, transfers: Transfers) -> None:
+    def __init__(self, exchange: Exchange, transfers: Transfers, guests: Guests) -> None:
         self._exchange = exchange
+        self._guests = guests
         self._transfers = transfers
 
     async def __call__(self, order: Order) -> dict[str, Any] | None:
@@ -31,6 +34,12 @@ class Control:
                 self._transfers.ask(call, str(order.body["to"]), str(order.body.get("by") or CALLEE))
             case "dtmf":
                 _press(call, str(order.body.get("leg") or CALLEE), str(order.body["digits"]))
+            case "supervise":
+                await self._guests.invite(call, str(order.body["extension"]), str(order.body["mode"]), order.author)
+            case "invite":
+                await self._guests.invite(call, str(order.body["to"]), PARTY, order.author)
+            case "leave":
+                self._guests.dismiss(call, str(order.body["to"]))
         return {}
 
 

@@ -36,6 +36,19 @@ class KeysBody(_Body):
     leg: Side = "callee"
 
 
+class SuperviseBody(_Body):
+    """``extension`` is rung and listens; ``whisper``: the callee hears it as well, ``barge``: both do."""
+
+    extension: Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
+    mode: Literal["listen", "whisper", "barge"] = "listen"
+
+
+class GuestBody(_Body):
+    """An extension or number of the tenant."""
+
+    to: Number
+
+
 def make_router(context: Context) -> APIRouter:
     """Routes below ``/api/calls/{call_id}``."""
     router = APIRouter(tags=["calls"])
@@ -54,5 +67,21 @@ def make_router(context: Context) -> APIRouter:
     async def press(call_id: UUID, body: KeysBody, who: Supervisor) -> dict[str, Any]:
         """Press keys towards one side, an IVR for example."""
         return await give(who, call_id, "dtmf", body)
+
+    @router.post("/api/calls/{call_id}/supervise", status_code=202)
+    async def supervise(call_id: UUID, body: SuperviseBody, who: Supervisor) -> dict[str, Any]:
+        """Ring an extension and let it listen, whisper or barge in; again with another mode to change it. Listening and
+        whispering are not recorded, barging in is, on the agent's channel."""
+        return await give(who, call_id, "supervise", body)
+
+    @router.post("/api/calls/{call_id}/invite", status_code=202)
+    async def invite(call_id: UUID, body: GuestBody, who: Supervisor) -> dict[str, Any]:
+        """Bring a third party onto the call; all hear each other."""
+        return await give(who, call_id, "invite", body)
+
+    @router.post("/api/calls/{call_id}/leave", status_code=202)
+    async def leave(call_id: UUID, body: GuestBody, who: Supervisor) -> dict[str, Any]:
+        """Send a supervisor or a third party away; the call goes on."""
+        return await give(who, call_id, "leave", body)
 
     return router

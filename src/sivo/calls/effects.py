@@ -20,6 +20,7 @@ from sivo.calls.capture import decide
 from sivo.calls.causes import Cause
 from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
+from sivo.calls.guests import Guests
 from sivo.calls.legs import Leg
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
 from sivo.calls.seating import Seating, leg_id_of
@@ -43,7 +44,8 @@ class Effects:
         self._learn = exchange.learn
         self._ending = ending
         self.sessions = SessionRefresh(lambda: services.sip, _session_expired)
-        seating = Seating(services.clock, self.note_dialog, self._recapture)
+        self.guests = Guests(services, exchange, self._note_branch, self.note_dialog)
+        seating = Seating(services.clock, self.note_dialog, self._recapture, self.guests.seats_changed)
         self.transfers = Transfers(services, exchange, seating, self._note_branch, self._spawn)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -103,6 +105,7 @@ class Effects:
                 call.writer.answered()
             case act.NoteEnded(cause, by, detail):
                 self.transfers.drop(call)
+                self.guests.drop(call)
                 self._spawn(call, self._ending.end(call, cause, by, detail))
 
     @staticmethod
@@ -280,11 +283,11 @@ class Effects:
         for branch in fork.branches:
             self._note_branch(call, branch)
 
-    def _note_branch(self, call: Call, branch: Branch) -> None:
+    def _note_branch(self, call: Call, branch: Branch, kind: str = "callee") -> None:
         sip_call_id = branch.txn.request.call_id if branch.txn else ""
         row = LegRow(
             id=branch.id,
-            kind="callee",
+            kind=kind,
             peer=str(branch.destination.uri),
             address=str(branch.peer),
             sip_call_id=sip_call_id,

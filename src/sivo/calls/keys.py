@@ -27,7 +27,7 @@ def take(call: Call, leg: Leg, txn: ServerTransaction) -> Response:
     if found is None:
         return txn.response(400)
     if call.media is not None and not call.ended:
-        call.media.take_digit(call.side_of(leg) or CALLER, *found)
+        call.media.take_digit(call.place_of(leg) or CALLER, *found)
     return txn.response(200)
 
 

@@ -129,6 +129,11 @@ class MediaSession:
         """Caller and callee hear each other."""
         self._tell(wire.Bridge, a=self.names[CALLER], b=self.names[CALLEE])
 
+    def mix(self, leg: str, *, hears: list[str], heard_by: list[str], recorded: bool) -> None:
+        """A guest's row of the mixing matrix; seats are named as caller and callee."""
+        hears, heard_by = ([self.names.get(name, name) for name in names] for names in (hears, heard_by))
+        self._tell(wire.Mix, leg=leg, hears=hears, heard_by=heard_by, recorded=recorded, quiet=True)
+
     def unbridge(self) -> None:
         """Neither hears the other any more."""
         self._tell(wire.Unbridge)

@@ -76,7 +76,7 @@ class CallNode:
         self._registering = Registering(self.services)
         self._ending = Ending(clock, self.switchboard.forget, self.switchboard.salvage)
         self._effects = Effects(self.services, self.exchange, self._ending)
-        self._orders = OrderDesk(database, clock, Control(self.exchange, self._effects.transfers))
+        self._orders = OrderDesk(database, clock, Control(self.exchange, self._effects.transfers, self._effects.guests))
         self._setup = Setup(self.services, self.exchange, self._effects)
         self.switchboard.recovery = Recovery(
             database, vault, self.services.recorder, clock, settings.journal_dir, node_id(settings)

@@ -16,17 +16,19 @@ from sivo.sip.offer_answer import AudioStream
 
 
 class Seating:
-    """``noted`` writes a phone's dialog down; ``recapture`` decides anew what is kept."""
+    """``noted`` writes a phone's dialog down; ``recapture`` decides anew what is kept, ``changed`` hears of it."""
 
     def __init__(
         self,
         clock: Clock,
         noted: Callable[[Call, Leg, AudioStream | None], None],
         recapture: Callable[[Call, str], None],
+        changed: Callable[[Call], None],
     ) -> None:
         self._clock = clock
         self._noted = noted
         self._recapture = recapture
+        self._changed = changed
 
     def take(self, call: Call, transfer: Transfer, leg: Leg, stream: AudioStream) -> None:
         """``leg`` takes the seat that the transfer is about; who sat there gets a BYE."""
@@ -39,6 +41,7 @@ class Seating:
         call.media.set_remote(side, stream, leg.peer)
         call.media.bridge()
         call.media.remove_leg(old)
+        self._changed(call)
         before.send_bye(causes.NORMAL)
         leg_id = leg_id_of(call, before)
         if leg_id is not None:

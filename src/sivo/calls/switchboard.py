@@ -55,7 +55,7 @@ class Switchboard:
         match fact.body:
             case wire.ConversationEnded(reason=reason, transfer_to=transfer_to):
                 call.post(ev.ConversationFinished(reason, transfer_to or (reason == "transfer" and call.told_to) or ""))
-            case wire.MediaTimeout(leg=leg):
+            case wire.MediaTimeout(leg=leg) if not leg.startswith("guest"):
                 call.post(ev.AudioLost(leg))
 
     def media_note(self, link: MediaLink, note: wire.Note) -> None:

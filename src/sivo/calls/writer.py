@@ -10,6 +10,7 @@ from uuid import UUID
 from sivo.base.clock import Clock
 from sivo.base.ids import uuid7
 from sivo.calls import events, facts, store
+from sivo.calls.guest import Guest
 from sivo.calls.records import Recorder, Write
 from sivo.calls.store import CallRow, DecisionRow, EndRow, LegRow, MessageRow
 from sivo.calls.transfer import Transfer
@@ -125,6 +126,11 @@ class CallWriter:
         if done:
             data = events.transferred(row, transfer, at)
             self._put(lambda conn: outbox.put(conn, row.tenant_id, events.TRANSFERRED, data))
+
+    def supervised(self, guest: Guest, author: str, what: str) -> None:
+        """Somebody was brought onto the call, or changed how they are on it."""
+        details = {"to": guest.to, "mode": guest.mode, "author": author}
+        self._decision("supervision", "talk", guest.mode, f"order.{what}", f"{guest.to} {what} by {author}", details)
 
     def fact(self, fact: Fact, context: facts.FactContext, after: Callable[[], None]) -> None:
         """A fact of the media session; ``after`` runs when it is committed."""

@@ -16,6 +16,7 @@ from sivo.media.bridge import Bridge
 from sivo.media.dtmf import DIGITS, Press
 from sivo.media.journal import End
 from sivo.media.leg import Leg
+from sivo.media.mixing import Row
 from sivo.media.process import MediaProcess
 from sivo.media.session import Session
 
@@ -69,6 +70,10 @@ class Commands:
                 self._bridge(command)
             case wire.Unbridge():
                 self._session(command.session).bridge = None
+            case wire.Mix():
+                self._leg(command.session, command.leg)
+                row = Row(frozenset(command.hears), frozenset(command.heard_by), command.recorded)
+                self._session(command.session).mix.rows[command.leg] = row
             case wire.StartConversation():
                 self._converse(command)
             case wire.StopConversation():

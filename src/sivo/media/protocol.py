@@ -184,6 +184,18 @@ class Unbridge(_Message, kw_only=True):
     session: str
 
 
+class Mix(_Message, kw_only=True):
+    """``leg`` is a guest beside the bridge: it hears the legs of ``hears`` (``agent``: an AI agent), and those of
+    ``heard_by`` hear it. ``recorded``: its voice goes onto the agent's channel. Replaces an earlier one of the leg."""
+
+    ref: int
+    session: str
+    leg: str
+    hears: list[str]
+    heard_by: list[str]
+    recorded: bool = False
+
+
 class StartConversation(_Message, kw_only=True):
     """Let an AI agent talk on ``leg``.
 
@@ -307,6 +319,7 @@ Command = (
     | StopCapture
     | Bridge
     | Unbridge
+    | Mix
     | StartConversation
     | StopConversation
     | StartTranscription

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sivo.media import codec
+from sivo.media import codec, mixing
 from sivo.media.bridge import Bridge, payload_for
 from sivo.media.capture import Capture
 from sivo.media.conversation import Conversation, VadSlot, VadWindow
@@ -34,6 +34,8 @@ from sivo.media.protocol import (
 )
 from sivo.media.transcribing import Heard, Transcription
 
+#: Name of an AI agent's voice in a mix.
+AGENT = "agent"
 #: Sends one datagram from a leg's own port; False when the system refused it.
 Send = Callable[[Leg, bytes, Address], bool]
 
@@ -79,6 +81,7 @@ class Session:
         self.call = call
         self.legs: dict[str, Leg] = {}
         self.bridge: Bridge | None = None
+        self.mix = mixing.Mix()
         self.host: Host | None = None
         self.transcription: Transcription | None = None
         self.writer = writer
@@ -181,12 +184,30 @@ class Session:
             payload = self.host.next_frame(payload_type)
         else:
             payload = codec.silence(payload_type)
+        if self.mix.rows:
+            payload = self._with_others(leg, payload_type, payload)
         packet = leg.packet(number, payload, due)
         if packet is not None:
             if send(leg, *packet):
                 leg.sent += 1
             else:
                 leg.send_errors += 1
+
+    def _with_others(self, leg: Leg, payload_type: int, payload: bytes) -> bytes:
+        """``payload`` and the voices that the mix adds to it."""
+        voices = [self._voice(source) for source in self.mix.sources(leg.id)]
+        others = mixing.add(voice for voice in voices if voice is not None)
+        if others is None:
+            return payload
+        both = mixing.add((codec.decode(payload_type, payload), others))
+        return codec.encode(payload_type, both or others)
+
+    def _voice(self, source: str) -> bytes | None:
+        if source == AGENT:
+            spoken = self.host.spoken if self.host is not None else None
+            return codec.decode(codec.PCMU, spoken) if spoken is not None else None
+        leg = self.legs.get(source)
+        return mixing.said(leg.frame) if leg is not None else None
 
     def _agent_speaks(self, leg: Leg) -> bool:
         """Whether the agent's next frame can go out now; while digits are sent, or on hold, the agent waits."""
@@ -266,6 +287,11 @@ class Session:
                 heard[leg.channel] = frame.ulaw
         if self.host is not None and self.host.spoken is not None:
             heard[1 - self.host.leg.channel] = self.host.spoken
+        if self.mix.rows:
+            guests = [voice for guest in self.mix.recorded if (voice := self._voice(guest)) is not None]
+            if guests:
+                agent = [codec.decode(codec.PCMU, heard[1])] if heard[1] is not None else []
+                heard[1] = codec.encode(codec.PCMU, mixing.add([*agent, *guests]) or codec.SILENCE_PCM)
         return heard[0], heard[1]
 
     # --- ends -------------------------------------------------------------------------------------------------------
@@ -288,6 +314,7 @@ class Session:
     def drop_leg(self, leg: Leg) -> None:
         """Forget a leg, and the bridge it was part of."""
         self.legs.pop(leg.id, None)
+        self.mix.forget(leg.id)
         if self.bridge is not None and self.bridge.peer(leg) is not None:
             self.bridge = None
 
