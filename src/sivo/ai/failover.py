@@ -54,6 +54,7 @@ class _Chain(Generic[_T]):
         self._breaker = breaker
         self._board = board
         self._place = 0
+        self._again: set[bytes] = set()
 
     @property
     def current(self) -> Choice[_T]:
@@ -63,16 +64,21 @@ class _Chain(Generic[_T]):
     def next_open(self) -> Choice[_T]:
         """The provider to ask now. Raises when no circuit is closed."""
         while not self._breaker.allows(self.current.circuit, asyncio.get_running_loop().time()):
-            if not self.move_on(self.current, is_open(self._name)):
+            if not self.move_on(self.current, is_open(self._name), asked=False):
                 raise is_open(self._name)
         return self.current
 
-    def move_on(self, failed: Choice[_T], error: ProviderError) -> bool:
-        """Go to the provider after ``failed``, if there is one; somebody else may have done so already."""
+    def move_on(self, failed: Choice[_T], error: ProviderError, *, asked: bool = True) -> bool:
+        """Go to the provider after ``failed``, if there is one; somebody else may have done so already. ``asked``:
+        it was really asked."""
         if self.current is not failed:
             return True
         if self._place + 1 >= len(self._choices):
             return False
+        if error.cause == "refused" and not error.status and failed.circuit not in self._again and asked:
+            # A kept connection that the server has closed meanwhile looks like this: once a call it gets another try.
+            self._again.add(failed.circuit)
+            return True
         self._place += 1
         self._board.failover(self._name, error)
         return True
@@ -242,7 +248,7 @@ class FailoverEar:
             self._on_text(result)
             return
         self._chain.failed(place, result.error)
-        if not self._chain.move_on(place, result.error):
+        if not self._chain.move_on(place, result.error, asked=False):
             self._on_text(result)
             return
         self._hand_over()

@@ -94,7 +94,13 @@ async def test_the_second_model_answers_when_the_first_has_not_begun(kind: str, 
         assert await desk.ask() == "from two"
         assert await desk.ask() == "from two"
         assert desk.switched == [("llm", cause)], "told once, and it stays there"
-        assert len(list(desk.one.entries(CHAT, "request"))) == 1
+        assert len(list(desk.one.entries(CHAT, "request"))) == (2 if kind == "refused" else 1)
+
+
+async def test_a_connection_that_broke_once_is_no_reason_to_change() -> None:
+    async with bench(faults(CHAT, "refused", times=1)) as desk:
+        assert await desk.ask() == "from one"
+        assert desk.switched == []
 
 
 async def test_an_answer_that_has_begun_is_not_mixed_with_another_one() -> None:
