@@ -18,8 +18,9 @@ from sivo.outbound.client import GuardedClient
 from sivo.speech.faults import ProviderError
 from sivo.speech.openai_stt import OpenAiTranscriber
 from sivo.speech.openai_tts import OpenAiSynthesizer
+from support.ports import free_port
 
-PORT = 34510
+PORT = free_port()
 MESSAGES = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
 
 

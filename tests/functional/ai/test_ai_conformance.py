@@ -24,8 +24,9 @@ from sivo.media.protocol import ConversationSpec, FactBody, Interruption, Stage,
 from sivo.outbound.client import GuardedClient
 from sivo.speech.tts import PhraseCache
 from sivo.speech.vad import SileroBatch
+from support.ports import free_port
 
-PORT = 34530
+PORT = free_port()
 DATA = Path(__file__).parents[2] / "data"
 Samples = npt.NDArray[np.float64]
 

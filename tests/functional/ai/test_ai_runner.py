@@ -26,8 +26,9 @@ from sivo.media.protocol import (
 )
 from sivo.outbound.client import GuardedClient
 from sivo.speech.tts import PhraseCache
+from support.ports import free_port
 
-PORT = 34520
+PORT = free_port()
 
 
 class Emit:

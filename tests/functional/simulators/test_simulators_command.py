@@ -12,7 +12,9 @@ from pathlib import Path
 
 import aiohttp
 
-PORT = 38210
+from support.ports import free_port
+
+PORT = free_port()
 
 
 @asynccontextmanager
