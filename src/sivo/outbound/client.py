@@ -257,7 +257,7 @@ class GuardedClient:
         ``limits.max_bytes`` one message. Raises as :meth:`request`, and :class:`HandshakeRefused`."""
         bounds = limits or Limits()
         target = _checked_url(_as_http(url)).update_query(list(params))
-        session = self._session(target, internal)
+        session = self._session(target, internal, lasting=True)
         timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
         with _explaining(target):
             try:
@@ -281,28 +281,30 @@ class GuardedClient:
         sessions, self._sessions = list(self._sessions.values()), {}
         await asyncio.gather(*(session.close() for session in sessions))
 
-    def _session(self, target: URL, internal: bool) -> aiohttp.ClientSession:
+    def _session(self, target: URL, internal: bool, *, lasting: bool = False) -> aiohttp.ClientSession:
         # One pool per way of judging: a kept connection must never serve a request that it was not judged for.
         if internal:
-            return self._pool("internal", ExactGuard(self._places))
+            return self._pool("internal", ExactGuard(self._places), lasting)
         if target.scheme == "https":
-            return self._pool("https", Guard(self._allow))
+            return self._pool("https", Guard(self._allow), lasting)
         if self._allow_http:
-            return self._pool("http", Guard(self._allow, plain=True))
+            return self._pool("http", Guard(self._allow, plain=True), lasting)
         raise GuardRefused(
             "outbound requests use https://",
             where=_origin(target),
             remedy="use https://, or let the operator set SIVO_DANGEROUS_OUTBOUND_HTTP for allow-listed addresses",
         )
 
-    def _pool(self, name: str, guard: _Checks) -> aiohttp.ClientSession:
+    def _pool(self, name: str, guard: _Checks, lasting: bool) -> aiohttp.ClientSession:
+        """``lasting``: WebSockets stay for a whole call, two or three a call; they are counted by nobody's limit."""
+        name = f"{name} sockets" if lasting else name
         session = self._sessions.get(name)
         if session is None:
             connector = aiohttp.TCPConnector(
                 resolver=_GuardedResolver(self._resolver or ThreadedResolver(), guard),
                 socket_factory=_socket_factory(guard),
                 limit=0,
-                limit_per_host=self._per_host,
+                limit_per_host=0 if lasting else self._per_host,
             )
             session = self._sessions[name] = aiohttp.ClientSession(
                 connector=connector,

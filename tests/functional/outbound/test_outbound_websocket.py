@@ -125,6 +125,17 @@ async def test_time_and_size_are_bounded() -> None:
         assert closed.code == 1009
 
 
+async def test_sockets_that_stay_open_leave_room_for_each_other_and_for_requests() -> None:
+    async with serving() as port:
+        http = GuardedClient(f"127.0.0.1:{port}", allow_http=True, connections_per_host=2)
+        sockets = [await http.websocket(f"ws://127.0.0.1:{port}/", limits=Limits(connect=2.0)) for _ in range(10)]
+        answer = await http.request("GET", f"http://127.0.0.1:{port}/refused", limits=Limits(total=2.0))
+        assert answer.status == 401
+        for socket in sockets:
+            await socket.close()
+        await http.close()
+
+
 async def test_nobody_there_is_a_failure_not_a_refusal() -> None:
     async with client("127.0.0.1") as http:
         with pytest.raises(SivoError) as failed:
