@@ -29,7 +29,8 @@ format: dev ## bring the code into shape
 
 test: dev lint ## everything that CI runs (under 15 minutes on two cores)
 	@scripts/system-tools
-	@$(PY) -m pytest -q -p no:cacheprovider tests/unit tests/functional tests/e2e tests/conformance
+	@$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile tests/unit tests/functional
+	@$(PY) -m pytest -q -p no:cacheprovider tests/e2e tests/conformance
 
 test-unit: dev ## pure tests, virtual time
 	@$(PY) -m pytest -q tests/unit
