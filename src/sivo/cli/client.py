@@ -81,7 +81,7 @@ class Client:
         target = f"{path}?{urlencode(wanted, doseq=True)}" if wanted else path
         status, answer = self._exchange(method, target, payload, sent)
         if status >= 400:
-            raise CliError(_refusal(status, answer.body))
+            raise CliError(refusal(status, answer.body))
         return answer
 
     def _exchange(self, method: str, target: str, payload: bytes | None, headers: dict[str, str]) -> tuple[int, Answer]:
@@ -132,7 +132,8 @@ def _decode(raw: bytes) -> Any:
         return raw.decode("utf-8", "replace")
 
 
-def _refusal(status: int, body: Any) -> str:
+def refusal(status: int, body: Any) -> str:
+    """One line for the terminal from an answer of 400 or above."""
     if not isinstance(body, dict) or "code" not in body:
         return f"the platform answered {status}: {str(body)[:500]}"
     place = f" ({body['where']})" if body.get("where") else ""

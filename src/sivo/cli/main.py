@@ -17,6 +17,7 @@ from sivo.cli import (
     keys,
     ledger,
     limit,
+    login,
     provider,
     resource,
     secret,
@@ -47,6 +48,7 @@ app.add_typer(provider.group, name="provider")
 app.add_typer(webhook.group, name="webhook")
 
 
+app.command("login")(login.login)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("simulate")(simulate.simulate)

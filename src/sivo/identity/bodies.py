@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from sivo.identity.finishing import Finished
 from sivo.identity.grants import Granted
@@ -13,13 +13,23 @@ from sivo.identity.passwords import MAX_LENGTH
 from sivo.identity.refresh import MAX_LENGTH as MAX_REFRESH_LENGTH
 from sivo.identity.second_factor import Proof
 
-FactorName = Annotated[str, Field(min_length=1, max_length=60)]
+#: One line that a person reads.
+Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=500)]
+FactorName = Annotated[Line, Field(min_length=1, max_length=60)]
 
 
 class Strict(BaseModel):
-    """A body without surprises."""
+    """A body without surprises: no unknown fields, no text that has no UTF-8 form (JSON can hold lone surrogates)."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _encodable(cls, data: Any) -> Any:
+        for value in data.values() if isinstance(data, dict) else ():
+            if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+                raise ValueError("text with half a character in it")
+        return data
 
 
 class LoginBody(Strict):
@@ -39,6 +49,13 @@ class RefreshBody(Strict):
 class PasswordBody(Strict):
     """Body of POST /api/users/{id}/password."""
 
+    password: SecretStr
+
+
+class OwnPasswordBody(Strict):
+    """Body of POST /api/me/password."""
+
+    current: Annotated[SecretStr, Field(min_length=1, max_length=MAX_LENGTH)]
     password: SecretStr
 
 

@@ -34,6 +34,8 @@ class Directory:
 
     async def find(self, space: str, name: str) -> Named | None:
         """What ``name`` (compared in lower case) stands for in ``space``; None when nothing, or no longer."""
+        if "\x00" in name:  # no text of PostgreSQL holds it
+            return None
         async with self._database.directory() as connection:
             row = await connection.fetchrow(
                 "select tenant_id, id, valid_until from name_directory where space = $1 and name = $2",

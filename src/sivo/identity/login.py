@@ -12,7 +12,7 @@ from uuid import UUID
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
-from sivo.config.registry import KEYS
+from sivo.config.kinds import PLATFORM_ID
 from sivo.db.scopes import Database
 from sivo.identity import credentials, pending
 from sivo.identity.directory import DASHBOARD_HOST, EMAIL, SLUG, Directory, Named
@@ -87,7 +87,11 @@ class Login:
         account = self._locks.account(attempt.email)
         counted = await self._locks.begin(account, attempt.origin.network, limit)
         elsewhere = named != found.tenant_id if named else bool(attempt.tenant)
-        checked = await self._check(None if elsewhere else person, attempt.password)
+        try:
+            checked = await self._check(None if elsewhere else person, attempt.password)
+        except SivoError:  # nobody looked at the password: a crowd at the door must not lock its owner out
+            await self._locks.take_back(counted)
+            raise
         if checked is None:
             raise SivoError(
                 LOGIN_FAILED,
@@ -119,10 +123,11 @@ class Login:
         return found.tenant_id if found else None
 
     async def _limit(self, tenant_id: UUID | None) -> int:
-        """``auth.login_max_attempts`` of the tenant that was named, else of the account's, else as shipped."""
-        if tenant_id is None:
-            return int(KEYS["auth.login_max_attempts"].default.value)  # type: ignore[union-attr]
-        return (await self._people.tenant_identity(tenant_id)).login_max_attempts
+        """``auth.login_max_attempts`` of the tenant that was named, else of the account's, else of the platform.
+
+        One read either way, so that time does not tell either.
+        """
+        return (await self._people.tenant_identity(tenant_id or PLATFORM_ID)).login_max_attempts
 
     async def _stored_hash(self, person: Person | None) -> str | None:
         tenant_id, user_id = (person.tenant_id, person.id) if person else (NOBODY.tenant_id, NOBODY.id)

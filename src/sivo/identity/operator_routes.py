@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import Field
 
 from sivo.identity import overrides
 from sivo.identity.access import Operator, require_operator
-from sivo.identity.bodies import Strict
+from sivo.identity.bodies import Line, Strict
 from sivo.identity.rates import PUBLISHED
 from sivo.identity.service import Identity
 from sivo.identity.session_routes import STEPPED_UP
 from sivo.identity.signing_keys import JWKS_MAX_AGE_S
 
+Kid = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 Who = Annotated[Operator, Depends(require_operator)]
 
 
 class RevokeBody(Strict):
     """Why a key has to go at once."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[Line, Field(min_length=1)]
 
 
 class OverrideBody(Strict):
@@ -29,7 +30,7 @@ class OverrideBody(Strict):
 
     subject: Annotated[str, Field(max_length=100)] = overrides.PLATFORM
     amount: Annotated[int, Field(ge=1, le=1_000_000)] | None
-    reason: Annotated[str, Field(max_length=500)] = ""
+    reason: Line = ""
 
 
 def add(router: APIRouter, identity: Identity) -> None:
@@ -57,7 +58,7 @@ def _add_keys(router: APIRouter, identity: Identity) -> None:
         return {"kid": kid, "items": identity.keys.listing()}
 
     @router.post("/api/signing-keys/{kid}/revoke", dependencies=STEPPED_UP)
-    async def revoke(kid: str, body: RevokeBody, who: Who) -> dict[str, Any]:
+    async def revoke(kid: Kid, body: RevokeBody, who: Who) -> dict[str, Any]:
         """Emergency: a key and every token that it signed are worth nothing from now on, in every process."""
         await identity.keys.revoke(kid, f"{who.author.name}: {body.reason}")
         identity.authentication.cache.clear()

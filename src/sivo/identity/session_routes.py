@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from sivo.base.errors import SivoError
 from sivo.identity import browser, credentials, factor_rows, pending, sessions
 from sivo.identity.access import STEP_UP_LIFE, Caller, current_caller, own_session, require_step_up
-from sivo.identity.bodies import CodeBody, CredentialBody, EnrolBody, StepUpBody
+from sivo.identity.bodies import CodeBody, CredentialBody, EnrolBody, OwnPasswordBody, StepUpBody
 from sivo.identity.login import LOGIN_FAILED
+from sivo.identity.password_rules import check_new_password
 from sivo.identity.people import Person
 from sivo.identity.second_factor import wrong
 from sivo.identity.service import Identity
@@ -25,6 +26,7 @@ def add(router: APIRouter, identity: Identity) -> None:
     """Add them."""
     _add_sign_out(router, identity)
     _add_sessions(router, identity)
+    _add_own_password(router, identity)
     _add_step_up(router, identity)
     _add_factors(router, identity)
     _add_factor_enrolment(router, identity)
@@ -93,6 +95,29 @@ def _add_sessions(router: APIRouter, identity: Identity) -> None:
             ):
                 raise SivoError("NOT_FOUND", "there is no such session", where="session_id")
         identity.authentication.cache.forget_tenant(caller.home_id)
+
+
+def _add_own_password(router: APIRouter, identity: Identity) -> None:
+    @router.post("/api/me/password", status_code=204)
+    async def change_password(body: OwnPasswordBody, caller: Own) -> None:
+        """Change my password; my other sessions end."""
+        tenant_id, person = await own_person(identity, caller)
+        keys = await identity.people.tenant_identity(tenant_id)
+        attempt = await identity.locks.begin(
+            identity.locks.account(person.email), f"session:{caller.session_id}", keys.login_max_attempts
+        )
+        async with identity.database.tenant(tenant_id) as connection:
+            stored = await credentials.password_hash(connection, person.id)
+        if not await identity.passwords.verify(stored, body.current.get_secret_value()):
+            raise SivoError(LOGIN_FAILED, "the current password is wrong", where="current")
+        await identity.locks.take_back(attempt)
+        password, now = body.password.get_secret_value(), identity.clock.now()
+        check_new_password(password, keys.password_min_length, (keys.name, keys.slug, person.name, person.email))
+        hashed = await identity.passwords.hash(password)
+        async with identity.database.tenant(tenant_id) as connection:
+            await credentials.store_password(connection, tenant_id, person.id, hashed, caller.author.name, now)
+            await sessions.end_sessions(connection, tenant_id, person.id, now, "new password", but=caller.session_id)
+        identity.authentication.cache.forget_tenant(tenant_id)
 
 
 def _add_step_up(router: APIRouter, identity: Identity) -> None:

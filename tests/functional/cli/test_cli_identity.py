@@ -38,6 +38,22 @@ async def test_signing_keys_by_command(api: RunningApi, sivo: Sivo) -> None:
     assert "NOT_FOUND" in again.err
 
 
+async def test_a_script_signs_in_honestly(api: RunningApi, sivo: Sivo) -> None:
+    await sivo("tenant", "create", "--name", "Acme", "--slug", "acme")
+    await sivo("admin", "create", "-t", "acme", "--email", EMAIL, "--password-stdin", stdin=f"{PASSWORD}\n")
+    login = ("login", api.url, "--email", EMAIL)
+    first = (await sivo(*login, stdin=f"{PASSWORD}\n")).json
+    assert len(first["recovery_codes"]) == 8
+    me = await api.http.get("/api/me", headers={"Authorization": f"Bearer {first['access_token']}"})
+    assert me.json()["role"] == "admin"
+    again = (await sivo(*login, stdin=f"{PASSWORD}\n{first['recovery_codes'][0]}\n")).json
+    assert again["access_token"]
+    wrong = await sivo(*login, stdin=f"{PASSWORD}\n000000\n", status=1)
+    assert "MFA_FAILED" in wrong.err
+    abroad = await sivo("login", "http://pbx.example.com", "--email", EMAIL, stdin=f"{PASSWORD}\n", status=2)
+    assert "https" in abroad.err and PASSWORD not in abroad.err
+
+
 async def test_limits_by_command(api: RunningApi, sivo: Sivo) -> None:
     assert "login" in (await sivo("limit", "list")).out
     await sivo("limit", "set", "login", "2", "--for", "network:127.0.60.0/24", "--reason", "a kiosk")

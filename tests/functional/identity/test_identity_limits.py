@@ -126,6 +126,17 @@ async def test_ten_softphones_in_fifteen_minutes(cluster: Cluster) -> None:
     assert (await cluster.apis[0].http.post("/auth/agent", headers=bearer)).status_code == 200
 
 
+async def test_a_crowd_at_two_processes_stays_within_five_percent(cluster: Cluster) -> None:
+    token = (await cluster.apis[0].login(EMAIL, PASSWORD, "127.0.35.2")).json()["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    statuses: list[int] = []
+    for _ in range(35):
+        asked = [cluster.apis[number % 2].http.get("/api/me", headers=bearer) for number in range(20)]
+        statuses += [answer.status_code for answer in await asyncio.gather(*asked)]
+    assert set(statuses[:600]) == {200}
+    assert 600 <= statuses.count(200) <= 630
+
+
 async def test_600_requests_a_minute_over_two_processes_within_five_percent(cluster: Cluster) -> None:
     token = (await cluster.apis[0].login(EMAIL, PASSWORD, "127.0.35.1")).json()["access_token"]
     bearer = {"Authorization": f"Bearer {token}"}

@@ -137,6 +137,15 @@ async def test_simultaneous_guesses_get_no_more_tries(desk: Desk) -> None:
     assert codes == ["LOGIN_FAILED"] * 5 + ["LOGIN_LOCKED"] * 7
 
 
+async def test_a_password_that_nobody_looked_at_is_no_failure(desk: Desk) -> None:
+    passwords = desk.api.context.identity.passwords
+    limit, passwords._limit = passwords._limit, 0
+    answers = [code(await desk.right("127.0.17.1")) for _ in range(6)]
+    assert answers == [(503, "UNAVAILABLE")] * 6
+    passwords._limit = limit
+    assert (await desk.right("127.0.17.1")).status_code == 200
+
+
 async def test_no_address_is_stored_with_failed_logins(desk: Desk, database: Database) -> None:
     await desk.fail(1, "127.0.16.1", "secret.person@example.com")
     async with database.platform("test: look at failed logins") as connection:

@@ -168,6 +168,32 @@ async def test_my_sessions_are_listed_and_ended_one_by_one_or_all(api: RunningAp
         assert (await me(api, tokens["access_token"])).status_code == 401
 
 
+async def test_my_new_password_ends_my_other_sessions_and_must_be_a_good_one(api: RunningApi) -> None:
+    mine, other = await login(api), await login(api, "127.0.0.2")
+    bearer = {"Authorization": f"Bearer {mine['access_token']}"}
+
+    async def change(current: str, password: str) -> tuple[int, str]:
+        body = {"current": current, "password": password}
+        answer = await api.http.post("/api/me/password", json=body, headers=bearer)
+        return answer.status_code, answer.json()["code"] if answer.content else ""
+
+    assert await change("wrong password", "a much better one") == (401, "LOGIN_FAILED")
+    assert await change(PASSWORD, "short") == (422, "PASSWORD_TOO_SHORT")
+    assert await change(PASSWORD, "password123") == (422, "PASSWORD_TOO_COMMON")
+    assert await change(PASSWORD, "Acme2026") == (422, "PASSWORD_TOO_COMMON")
+    assert await change(PASSWORD, "a much better one") == (204, "")
+    assert (await me(api, mine["access_token"])).status_code == 200
+    assert (await me(api, other["access_token"])).status_code == 401
+    assert (await api.login(EMAIL, PASSWORD, "127.0.0.3")).status_code == 401
+    assert (await api.login(EMAIL, "a much better one", "127.0.0.3")).status_code == 200
+
+
+async def test_the_platforms_number_counts_for_addresses_of_nobody(api: RunningApi) -> None:
+    await api.ok("PUT", "/api/limits/login", {"amount": 100})
+    answers = [await api.login("nobody@nowhere.example", "wrong password", "127.0.0.9") for _ in range(6)]
+    assert [answer.json()["code"] for answer in answers] == ["LOGIN_FAILED"] * 5 + ["LOGIN_LOCKED"]
+
+
 async def test_nobody_ends_anothers_session(api: RunningApi) -> None:
     tenant = (await api.ok("GET", "/api/tenants"))["items"][0]["id"]
     await api.user(tenant, "bob@acme.example", PASSWORD, role="agent")
