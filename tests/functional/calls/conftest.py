@@ -69,3 +69,10 @@ async def shaky(settings: Settings, app_dsn: str) -> AsyncIterator[tuple[House, 
     finally:
         await database.close()
         await proxy.close()
+
+
+@pytest.fixture
+async def small_house(settings: Settings, database: Database) -> AsyncIterator[House]:
+    """A call role whose one media process takes eight calls."""
+    async with running(settings.model_copy(update={"media_call_cap": 8}), database, 1) as made:
+        yield made
