@@ -22,6 +22,7 @@ from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
 from sivo.calls.guests import Guests
 from sivo.calls.legs import Leg
+from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
 from sivo.calls.seating import Seating, leg_id_of
 from sivo.calls.services import Services
@@ -140,7 +141,7 @@ class Effects:
             call.media.keys_as_sound = keys.legs_with_sound(call)
             call.journal_path = str(self._s.settings.journal_dir / f"{call.session}{SUFFIX}")
             call.writer.media(call.media.link.index, call.journal_path)
-            call.caller.port = await call.media.add_leg(CALLER, self._s.settings.sip_host)
+            call.caller.port = await call.media.add_leg(CALLER, rtp_host(self._s.settings, call.caller.peer))
         except SivoError as error:
             log.warning("no media for a call", tenant=str(call.tenant.id), call=str(call.id), error=error.code)
             if call.media is not None:
@@ -264,7 +265,7 @@ class Effects:
             call.post(ev.CalleeFailed(480))
             return
         try:
-            port = await call.media.add_leg(CALLEE, self._s.settings.sip_host)
+            port = await call.media.add_leg(CALLEE, rtp_host(self._s.settings, target.destinations[0].peer))
         except SivoError as error:
             log.warning("no port for the callee", tenant=str(call.tenant.id), call=str(call.id), error=error.code)
             call.post(ev.CalleeFailed(503))

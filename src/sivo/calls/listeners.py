@@ -7,6 +7,7 @@ import ssl
 from sivo.base import logs
 from sivo.base.settings import Settings
 from sivo.sip import tls
+from sivo.sip.peer import Peer
 from sivo.sip.udp import SipUdp
 
 log = logs.get("calls")
@@ -31,6 +32,13 @@ async def listen(sip: SipUdp, settings: Settings) -> None:
         sip.streams.client_tls = tls.client_context(settings.sip_tls_ca)
     ports = {name: sip.streams.port(name) for name in ("TCP", "TLS")}
     log.info("sip serves", host=host, udp=sip.local.port, tcp=ports["TCP"], tls=ports["TLS"])
+
+
+def rtp_host(settings: Settings, peer: Peer) -> str:
+    """Where RTP of a leg towards ``peer`` is bound: with ``::`` each leg has sockets of its peer's family."""
+    if settings.sip_host == "::" and ":" not in peer.host:
+        return "0.0.0.0"  # noqa: S104 - the operator asked for every address
+    return settings.sip_host
 
 
 async def _optional(sip: SipUdp, host: str, port: int, context: ssl.SSLContext | None, *, required: bool) -> None:

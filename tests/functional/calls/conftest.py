@@ -76,3 +76,10 @@ async def small_house(settings: Settings, database: Database) -> AsyncIterator[H
     """A call role whose one media process takes eight calls."""
     async with running(settings.model_copy(update={"media_call_cap": 8}), database, 1) as made:
         yield made
+
+
+@pytest.fixture
+async def open_house(settings: Settings, database: Database) -> AsyncIterator[House]:
+    """A call role that serves every address of both families."""
+    async with running(settings.model_copy(update={"sip_host": "::"}), database, 1) as made:
+        yield made
