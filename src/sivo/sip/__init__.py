@@ -1,4 +1,4 @@
-"""SIP over datagrams: sans-I/O protocol (bytes and time in; bytes, timers and facts out), then one thin transport.
+"""SIP over UDP, TCP and TLS: sans-I/O protocol (bytes and time in; bytes, timers and facts out), then thin transports.
 
 Modules, one RFC object each (RFC 3261 unless said otherwise)::
 
@@ -16,7 +16,12 @@ Modules, one RFC object each (RFC 3261 unless said otherwise)::
     layer.py        TransactionLayer                        matching, CANCEL, 2xx retransmission
     dialog.py       Dialog                                  §12
     ladder.py       LadderEntry                             one line of the SIP ladder, secrets removed
+    session_timer.py SessionTerms, as_server, as_client     RFC 4028
+    registration.py Registration, Account                   §10.2: we register at a carrier
+    framing.py      Framer                                  §18.3, RFC 5626 keep-alives
     udp.py          SipUdp, TransactionUser                 the asyncio transport
+    streams.py      Streams, Connection                     its TCP and TLS connections
+    tls.py          server_context, client_context, development_certificate
 
 Names and signatures the rest of the product codes against::
 
@@ -37,6 +42,9 @@ Names and signatures the rest of the product codes against::
 
     SipUdp(user, clock, timers=Timers(), tap=None, advertised_host="")
         await start(host, port); close();  .local -> Peer;  contact_for(peer) -> (host, port) to put in Contact and SDP
+        await listen(host, port, tls=None): TCP, or TLS with a context;  contact_uri(peer) -> "sip:sivo@…;transport=tcp"
+        ask(request, destination, then): the final answer goes to then(txn, response | None), not to the user
+        .glance(data, source) -> bool: a look at the bytes before they are read; False drops them without a trace
         respond(txn, response); request(request, destination) -> ClientTransaction; cancel(client_txn)
         acknowledge(client_txn, ack, destination): ACK of a 2xx, repeated by itself when the 2xx comes again
         statistics -> dict[str, int]
