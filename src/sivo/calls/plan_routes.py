@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from sivo.api.context import Context
 from sivo.base.errors import SivoError
+from sivo.base.ids import uuid7
 from sivo.calls import replay
 from sivo.calls.past_calls import last_calls
+from sivo.calls.replay import PastCall
 from sivo.config.change import TENANT_SCOPE
 from sivo.config.compare import effective_differences, shown
+from sivo.config.past import moment_of, picture
 from sivo.config.plans import Plan, Planner, confirmations
 from sivo.config.registry import KEYS
 from sivo.config.routes import changes_of
 from sivo.config.state import Resource, TenantRow
-from sivo.identity.access import WRITERS, Principal, require
+from sivo.identity.access import READERS, WRITERS, Principal, require
 from sivo.routing.directory import TenantPicture
 from sivo.routing.loader import supposed
 
@@ -56,7 +60,43 @@ def make_router(context: Context) -> APIRouter:
             made = await planner.of(await planner.now(who.tenant_id), who.author, changes)
         return {**told(made, who.role), **await _replayed(context, made, body.calls)}
 
+    @router.get("/api/explain/call")
+    async def explain_call(
+        who: Annotated[Principal, Depends(require(*READERS))],
+        from_: Annotated[str, Query(alias="from", max_length=64, description="An extension, or a caller's number.")],
+        to: Annotated[str, Query(max_length=64, description="What is dialled, or the DID that a carrier calls.")],
+        trunk: Annotated[str | None, Query(max_length=100, description="Name of the trunk that it comes on.")] = None,
+        at: Annotated[str | None, Query(max_length=40, description="A version, or a time: as it was then.")] = None,
+    ) -> dict[str, Any]:
+        """Where a call would go and what would be kept of it if it was answered, each with its rule."""
+        when = moment_of(at) if at is not None else context.clock.now()
+        then = await picture(context.database, who.tenant_id, when)
+        if then.tenant is None:
+            raise SivoError("NOT_FOUND", "the tenant was not there then", where="at")
+        supposition = supposed(then.tenant, then.resolver(context.settings), then.resources)
+        found = replay.explanation(supposition, _imagined(supposition, then.at, from_, to, trunk))
+        return {"version": then.version, "decisions": found}
+
     return router
+
+
+def _imagined(supposition: TenantPicture, at: datetime, from_: str, to: str, trunk: str | None) -> PastCall:
+    carrier = next((one for one in supposition.trunks if one.name == trunk), None)
+    if trunk is not None and carrier is None:
+        raise SivoError("NOT_FOUND", f"there is no trunk {trunk!r}", where="query.trunk")
+    return PastCall(
+        id=uuid7(),
+        at=at,
+        direction="inbound" if carrier else "internal",
+        from_number=from_,
+        to_number=to,
+        trunk_id=carrier.id if carrier else None,
+        answered=True,
+        turns=0,
+        talked_ms=0,
+        exit_reason="",
+        reads=frozenset(replay.WIRE),
+    )
 
 
 def told(plan: Plan, role: str) -> dict[str, Any]:

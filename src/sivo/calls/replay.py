@@ -107,6 +107,12 @@ def not_replayable(keys: Iterable[str], kinds: Iterable[str]) -> list[dict[str, 
     return found + [{"what": "ai_agent", "reason": AGENT_REASON} for kind in kinds if kind == "ai_agent"]
 
 
+def explanation(picture: TenantPicture, call: PastCall) -> dict[str, dict[str, Any]]:
+    """Everything that would be decided on ``call``, each with the rule that decides it."""
+    found = _Bench(picture).outcome(call)
+    return {name: {"value": found[name], **_rule(found, name)} for name in _names(found)}
+
+
 class _Bench:
     """Decides past calls on one configuration."""
 

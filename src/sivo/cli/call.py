@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -34,6 +34,26 @@ def get(identifier: Annotated[str, typer.Argument(help="Id of the call.")], tena
     """Show one call."""
     client, tenant_id = connect_to(tenant)
     show(client.call("GET", f"/api/calls/{quote(identifier, safe='')}", tenant=tenant_id).body)
+
+
+@group.command("explain")
+def explain(
+    tenant: Tenant,
+    from_: Annotated[str, typer.Option("--from", help="An extension, or a caller's number.")],
+    to: Annotated[str, typer.Option("--to", help="What is dialled, or the DID that a carrier calls.")],
+    trunk: Annotated[str, typer.Option("--trunk", help="Name of the trunk that it comes on.")] = "",
+    at: Annotated[str, typer.Option("--at", help="A version, or a time: as it was then.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say where a call would go and what would be kept of it, each with its rule. Nobody is called."""
+    client, tenant_id = connect_to(tenant)
+    asked: dict[str, Any] = {"from": from_, "to": to, "trunk": trunk or None, "at": at or None}
+    found = client.call("GET", "/api/explain/call", tenant=tenant_id, **asked).body
+    if as_json:
+        show(found)
+        return
+    rows = [{"what": name, **one} for name, one in found["decisions"].items()]
+    table(rows, ("what", "value", "rule"))
 
 
 @group.command("trace")

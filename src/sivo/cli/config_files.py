@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -13,7 +14,7 @@ from sivo.cli.client import CliError
 from sivo.cli.config import Confirm, Place, ScopeName, Yes, agree, group
 from sivo.cli.output import cell, show
 from sivo.cli.resource import reason_header
-from sivo.cli.session import AsJson, Reason, Tenant
+from sivo.cli.session import AsJson, Reason, Tenant, connect
 
 DIFFERS = 4
 File = Annotated[str, typer.Argument(help="YAML document; - is standard input.")]
@@ -23,16 +24,33 @@ Calls = Annotated[int, typer.Option("--calls", min=0, max=500, help="Replay agai
 @group.command("export")
 def export(
     tenant: Tenant,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; standard output if absent.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write, not standard output.")] = None,
+    every: Annotated[Path | None, typer.Option("--all", help="Write <slug>.yaml of every tenant into here.")] = None,
 ) -> None:
     """Print the tenant's own values and resources as YAML; secrets are references."""
+    if every is not None:
+        _export_all(every)
+        return
     text = str(Place(tenant).call("GET", "/api/config/export").body)
     if output is None:
         sys.stdout.write(text)
     else:
         output.write_text(text, encoding="utf-8")
+
+
+def _export_all(folder: Path) -> None:
+    client, cursor, count = connect(), None, 0
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        page = client.call("GET", "/api/tenants", limit=200, cursor=cursor).body
+        for one in page["items"]:
+            text = str(client.call("GET", "/api/config/export", tenant=UUID(one["id"])).body)
+            (folder / f"{one['slug']}.yaml").write_text(text, encoding="utf-8")
+            count += 1
+        cursor = page["next"]
+        if cursor is None:
+            break
+    print(f"{count} tenants exported to {folder}")
 
 
 @group.command("import")

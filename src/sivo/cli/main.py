@@ -31,7 +31,6 @@ app = typer.Typer(
     name="sivo",
     help="The SIVO contact centre: run it, set it up, ask it why.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(tenant.group, name="tenant")

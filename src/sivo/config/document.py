@@ -92,6 +92,7 @@ def explanation(resolver: Resolver, name: str, role: str) -> dict[str, Any]:
     return {
         "key": name,
         "value": _shown(key, effective.value),
+        **({"redacted": "a secret: its value stays in the vault"} if key.secret else {}),
         **effective.provenance(),
         "levels": [_level(key, one) for one in resolver.levels(name)],
         "default": {"value": _shown(key, default.value), "how": default.how},

@@ -6,21 +6,24 @@ from enum import Enum
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, Field, create_model
 
 from sivo.api.context import Context
 from sivo.api.etag import etag, if_match
 from sivo.api.page import Cursor, Limit, decode_id, page
+from sivo.base.errors import SivoError
 from sivo.config import all_kinds
 from sivo.config.http import JsonObject, Reason
 from sivo.config.kinds import ResourceKind
+from sivo.config.past import moment_of, picture
 from sivo.config.state import Resource
 from sivo.config.types import REDACTED
 from sivo.identity.access import Principal, require
 
 #: Kinds with routes of their own.
 _APART = ("tenant", "secret")
+At = Annotated[str | None, Query(max_length=40, description="A version, or a time (ISO 8601): as it was then.")]
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=100)]
 
 
@@ -80,7 +83,9 @@ def _add_reads(router: APIRouter, context: Context, kind: ResourceKind, reader: 
         found = page(rows, limit, lambda row: [str(row.id)])
         return {**found, "items": [shown(kind, row) for row in found["items"]]}
 
-    async def get(resource_id: UUID, response: Response, who: Principal = reader) -> dict[str, Any]:
+    async def get(resource_id: UUID, response: Response, at: At = None, who: Principal = reader) -> dict[str, Any]:
+        if at is not None:
+            return shown(kind, await _past(context, who.tenant_id, name, resource_id, at))
         found = await context.resources.get(who.tenant_id, name, resource_id)
         response.headers["ETag"] = etag(found.version)
         return shown(kind, found)
@@ -103,6 +108,14 @@ def _add_reads(router: APIRouter, context: Context, kind: ResourceKind, reader: 
         name=f"get {name}",
         summary=f"One {name}",
     )
+
+
+async def _past(context: Context, tenant_id: UUID, kind: str, resource_id: UUID, at: str) -> Resource:
+    then = await picture(context.database, tenant_id, moment_of(at))
+    found = next((one for one in then.resources if (one.kind, one.id) == (kind, resource_id)), None)
+    if found is None:
+        raise SivoError("NOT_FOUND", f"there was no {kind} {resource_id} at version {then.version}", where=kind)
+    return found
 
 
 def _add_writes(router: APIRouter, context: Context, kind: ResourceKind, writer: Any) -> None:

@@ -208,11 +208,12 @@ def _config_router(context: Context) -> APIRouter:
     async def get_history(
         who: Annotated[Principal, Depends(require(*READERS))],
         key: Annotated[str | None, Query(max_length=100)] = None,
+        resource: Annotated[UUID | None, Query(description="Only changes of the resource with this id.")] = None,
         before: Annotated[int | None, Query(ge=1, description="Older than this version.")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> dict[str, Any]:
-        """Change-sets of the tenant, newest first; with `key` only those that changed it."""
-        target = f"key/%/{registry.get(key).name}" if key else None
+        """Change-sets of the tenant, newest first; with `key` or `resource` only those that changed it."""
+        target = f"key/%/{registry.get(key).name}" if key else f"%/{resource}" if resource else None
         async with context.database.tenant(who.tenant_id) as connection:
             items = await history(connection, who.tenant_id, target=target, before=before, limit=limit)
         return {"items": items, "next": items[-1]["seq"] if len(items) == limit else None}

@@ -159,6 +159,19 @@ async def test_a_past_call_explains_its_values_whatever_was_changed_since(house:
         assert (read["value"], read["author"], read["levels"][0]["reason"]) == (9, "test", "test")
 
 
+async def test_a_call_that_nobody_made_is_explained_rule_by_rule(house: House) -> None:
+    async with api_of(house) as api:
+        query = f"/api/explain/call?from=100&to={DID.replace('+', '%2B')}"
+        told = (await api.ok("GET", query, tenant=house.tenant))["decisions"]
+        assert told["route"] == {"value": "ai_agent Ada", "rule": "extension.did"}
+        assert told["recorded"]["value"] is True and told["recorded"]["rule"].startswith("policy ")
+        assert told["recording.retention_days"] == {"value": 180, "rule": "key recording.default_retention_days"}
+        early = await api.ok("GET", query + "&at=2", tenant=house.tenant)
+        assert early["decisions"]["route"]["value"] == "refused 404 Not Found" and early["version"] == 2
+        outside = await api.ok("GET", query.replace("from=100", "from=600") + "&trunk=carrier", tenant=house.tenant)
+        assert outside["decisions"]["route"]["rule"] == "trunk.did"
+
+
 async def test_five_hundred_calls_are_replayed_within_two_seconds(house: House) -> None:
     call = await call_agent(house, turns=1)
     async with house.database.platform("test: many calls") as conn:

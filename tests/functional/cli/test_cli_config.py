@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -112,3 +114,21 @@ async def test_by_url_with_a_key_it_works_on_the_tenant_of_the_key(
     assert "does not answer" in (await elsewhere("config", "get", status=3)).err
     await asyncio.sleep(0)
     assert json.loads((await sivo("config", "schema", "--json")).out)[0]["since"] == "0.1.0"
+
+
+async def test_every_tenant_is_exported_and_the_shell_completes_keys(
+    api: RunningApi, sivo: Sivo, tmp_path: Path
+) -> None:
+    for number in range(30):
+        await api.tenant(f"many-{number}")
+    started = time.monotonic()
+    assert "31 tenants exported" in (await sivo("config", "export", "--all", str(tmp_path))).out
+    assert time.monotonic() - started < 20
+    assert (tmp_path / "many-7.yaml").read_text().startswith("# Configuration of one SIVO tenant")
+    shell = {**sivo.environment, "_SIVO_COMPLETE": "complete_bash", "COMP_WORDS": "sivo config get ai.max"}
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("sivo")),
+        env={**shell, "COMP_CWORD": "3"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert (await process.communicate())[0].split() == [b"ai.max_turns", b"ai.max_duration_sec"]

@@ -90,6 +90,11 @@ async def test_any_two_versions_are_compared_and_any_can_be_gone_back_to(desk: D
     assert then == {name: value for name, value in before.items() if name in then} and then["ai.max_turns"] == 7
     explained = await desk.ok("GET", f"/api/config/ai.max_turns?at={mark}")
     assert (explained["value"], explained["version"], explained["levels"][0]["version"]) == (7, mark, mark)
+    did = f"/api/dids/{made['did']['id']}"
+    assert (await desk.raw("GET", did)).status_code == 404
+    assert (await desk.ok("GET", f"{did}?at={mark}"))["number"] == "+34910000100"
+    own = await desk.ok("GET", f"/api/config/history?resource={made['did']['id']}")
+    assert [one["seq"] for one in own["items"]] == [mark + 3, own["items"][1]["seq"]]
     back = await desk.ok("POST", "/api/config/rollback", {"to": mark})
     assert (back["version"], back["to"], back["reason"]) == (mark + 4, mark, f"rollback to version {mark}")
     assert await desk.config() == before
