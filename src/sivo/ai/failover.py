@@ -233,6 +233,7 @@ class FailoverEar:
 
     async def close(self) -> None:
         """See :class:`~sivo.speech.stt.SttSession`."""
+        self._chain.left(self._chain.current)  # nothing may have been said, so nothing is known
         await asyncio.gather(self._session.close(), *self._closing, return_exceptions=True)
 
     def _result(self, place: Choice[Open], result: SttResult) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
+from sivo.base import logs
+from sivo.base.errors import SivoError
 from sivo.simulators.script import Account
 from sivo.simulators.voice import VOICE, Spoken
 
@@ -38,6 +40,10 @@ FORMATS = {
     "pcm_44100": ("pcm", 44_100),
 }
 PIECE_MS = 200
+#: Without espeak-ng (the optional extra ``offline``) every text is a tone of this pitch.
+_STAND_IN_HZ = 440
+
+_log = logs.get("simulators")
 
 
 class RefusedError(Exception):
@@ -100,7 +106,11 @@ async def spoken(request: web.Request, account: Account, text: str, rate: int) -
     hertz = script.tones.get(text.strip())
     if hertz is not None:
         return _tone(text, hertz, rate)
-    return await request.app[VOICE].speak(text.strip(), script.spoken, rate)
+    try:
+        return await request.app[VOICE].speak(text.strip(), script.spoken, rate)
+    except SivoError:
+        _log.warning("espeak-ng does not run, a tone stands in for the voice; install the extra: sivo[offline]")
+        return _tone(text, _STAND_IN_HZ, rate)
 
 
 def _tone(text: str, hertz: int, rate: int) -> Spoken:
