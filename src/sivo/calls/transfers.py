@@ -57,6 +57,9 @@ class Transfers:
         """A phone asks with REFER. Raises SipParseError, with nothing sent."""
         wanted = refer.read(txn.request)
         side = call.side_of(leg)
+        if side is not None and _is_outside(call, side):
+            self._s.sip.respond(txn, txn.response(603))  # a carrier's side does not choose whom we call
+            return
         if side is None or call.machine.phase is not Phase.BRIDGED or call.transfer is not None:
             self._s.sip.respond(txn, txn.response(491 if call.transfer is not None else 603))
             return
@@ -223,9 +226,9 @@ class Transfers:
                 transfer.fork.drop(causes.NORMAL)
 
 
-def other_side(side: str) -> str:
-    """Who sits opposite."""
-    return CALLER if side == CALLEE else CALLEE
+def _is_outside(call: Call, side: str) -> bool:
+    """Whether a carrier's side sits there: nobody of this tenant."""
+    return (call.caller_extension if side == CALLER else call.callee_extension) is None
 
 
 def _nobody(_status: int, _phrase: str) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from call_desk import Desk, connect, desk
-from call_house import PASSWORD, House
+from call_house import DID_TO_EXTENSION, PASSWORD, House
 
 from sivo.base.clock import SystemClock
 from sivo.base.errors import SivoError
@@ -188,3 +188,18 @@ async def test_the_api_passes_a_call_on_and_presses_keys(three: House) -> None:
     assert [(row["kind"], row["state"]) for row in done] == [("dtmf", "done"), ("transfer", "done")]
     for phone in (one, two, three_):
         await phone.close()
+
+
+async def test_a_carriers_side_does_not_choose_whom_we_call(three: House) -> None:
+    two = await desk(three, "101")
+    caller = await RawPhone.open("+34600111222", "carrier.example", "", three.sip, "127.0.0.8")
+    three.phones.append(caller)
+    assert (await caller.invite(DID_TO_EXTENSION, 4000, auth=False)).status == 200
+    await two.sip.wait("ACK")
+    extra = f"Refer-To: <sip:102@{three.domain}>\r\n"
+    caller.send(caller.request("REFER", caller.remote_target, to=f"sip:{DID_TO_EXTENSION}@{three.domain}", extra=extra))
+    await caller.wait((603, "REFER"))
+    caller.send(caller.request("REFER", caller.remote_target, to=f"sip:{DID_TO_EXTENSION}@{three.domain}"))
+    await caller.wait((603, "REFER"))
+    assert (await caller.bye()).status == 200
+    await two.close()
