@@ -28,14 +28,23 @@ def sdp_of(body: bytes, content_type: str) -> SessionDescription | None:
 
 def unsupported(txn: ServerTransaction) -> Response | None:
     """The answer to a request that needs what we do not do: 420 for extensions (RFC 3261 §8.2.2.3), 415 for a body
-    other than SDP in an INVITE or UPDATE (§8.2.3); None when there is nothing of the kind."""
+    other than SDP in an INVITE or UPDATE (§8.2.3), 406 for an INVITE that may not be answered with SDP; None when
+    there is nothing of the kind."""
     request = txn.request
     required = [tag for tag in request.headers.all("Require") if tag and tag.lower() not in SUPPORTED]
     if required:
         return txn.response(420, headers=[("Unsupported", ", ".join(required))])
     if request.body and request.content_type != SDP_TYPE and request.method in ("INVITE", "UPDATE"):
         return txn.response(415, headers=[("Accept", SDP_TYPE)])
+    if request.method == "INVITE" and not _takes_sdp(request):
+        return txn.response(406)
     return None
+
+
+def _takes_sdp(request: Request) -> bool:
+    """Whether an answer with SDP is acceptable (§20.1: no Accept header means SDP)."""
+    types = [text.partition(";")[0].strip().lower() for text in request.headers.all("Accept")]
+    return not types or bool({SDP_TYPE, "application/*", "*/*"} & set(types))
 
 
 class Leg:
