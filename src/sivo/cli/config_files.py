@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID
 
 import typer
 
@@ -42,10 +41,9 @@ def _export_all(folder: Path) -> None:
     client, cursor, count = connect(), None, 0
     folder.mkdir(parents=True, exist_ok=True)
     while True:
-        page = client.call("GET", "/api/tenants", limit=200, cursor=cursor).body
+        page = client.call("GET", "/api/config/exports", cursor=cursor).body
         for one in page["items"]:
-            text = str(client.call("GET", "/api/config/export", tenant=UUID(one["id"])).body)
-            (folder / f"{one['slug']}.yaml").write_text(text, encoding="utf-8")
+            (folder / f"{one['slug']}.yaml").write_text(one["document"], encoding="utf-8")
             count += 1
         cursor = page["next"]
         if cursor is None:

@@ -8,15 +8,17 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sivo.api.context import Context
+from sivo.api.page import Cursor, decode_id, page
 from sivo.config.change import Entry
 from sivo.config.compare import differences, effective_differences, shown
 from sivo.config.export import export
+from sivo.config.exports import documents
 from sivo.config.going_back import way_back
 from sivo.config.http import CallerGate, Reason, ScopeQuery, chain_of
 from sivo.config.past import Picture, moment_of, picture
 from sivo.config.plans import Planner, check_confirmed, stale, unmoved
 from sivo.config.registry import KEYS
-from sivo.identity.access import READERS, WRITERS, Caller, Principal, require
+from sivo.identity.access import READERS, WRITERS, Caller, Principal, require, require_operator
 
 Reader = Annotated[Caller, Depends(CallerGate(READERS))]
 Writer = Annotated[Principal, Depends(require(*WRITERS))]
@@ -47,6 +49,14 @@ def make_router(context: Context) -> APIRouter:
     planner = Planner(context.settings, context.database, context.resources)
     _add_versions(router, context)
     _add_documents(router, planner)
+
+    @router.get("/exports", dependencies=[Depends(require_operator)])
+    async def exports(cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=200)] = 200) -> dict[str, Any]:
+        """The documents of all tenants, page by page; for operators."""
+        async with context.database.platform("config: export of all tenants") as connection:
+            rows = await documents(connection, decode_id(cursor), limit + 1)
+        return page(rows, limit, lambda row: [row["id"]])
+
     return router
 
 
