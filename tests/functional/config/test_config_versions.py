@@ -177,3 +177,26 @@ async def test_a_lock_above_refuses_what_would_have_no_effect(desk: Desk) -> Non
     assert (await desk.config())["ai.max_turns"] == 20, "the default as a value of one's own is not the plan's value"
     await desk.set(ai__max_turns=None)
     assert (await desk.config())["ai.max_turns"] == 30
+
+
+async def test_the_entity_tag_moves_with_platform_plan_tenant_and_scope(desk: Desk) -> None:
+    async def tag(query: str = "") -> str:
+        return (await desk.raw("GET", f"/api/config{query}")).headers["etag"]
+
+    seen = [await tag(), await tag("?scope=platform"), await tag("?scope=plan:pro"), await tag("?explain=1")]
+    assert len({one.rsplit("-", 1)[1] for one in seen}) == 4
+    for turns, path in enumerate(("/api/config?scope=platform", "/api/config?scope=plan:pro", "/api/config"), 30):
+        before = await tag()
+        assert (await desk.raw("GET", "/api/config", **{"If-None-Match": before})).status_code == 304
+        await desk.ok("PATCH", path, {"ai.max_turns": turns})
+        assert (await desk.raw("GET", "/api/config", **{"If-None-Match": before})).status_code == 200
+        stale = await desk.raw("PATCH", "/api/config", {"ai.max_turns": 3}, **{"If-Match": before})
+        assert (stale.status_code, stale.json()["code"]) == (412, "VERSION_CONFLICT")
+
+
+async def test_all_tenants_are_exported_page_by_page(desk: Desk) -> None:
+    await desk.api.tenant("beta")
+    first = await desk.api.ok("GET", "/api/config/exports?limit=1")
+    second = await desk.api.ok("GET", f"/api/config/exports?limit=1&cursor={first['next']}")
+    assert [one["slug"] for one in first["items"] + second["items"]] == ["acme", "beta"] and second["next"] is None
+    assert first["items"][0]["document"] == await desk.export()
