@@ -56,7 +56,8 @@ class Office:
 async def registered(phone: RawPhone, wanted: int, within: float = 3.0) -> float:
     """Seconds until a REGISTER gets ``wanted``: 401 means that the digest is not taken (any more).
 
-    One second is the requirement; three leave room for a busy machine. Not hammering: who is refused again and again is taken for a guesser of passwords and gets no answer.
+    One second is the requirement; three leave room for a busy machine. It does not hammer: who is
+    refused again and again is taken for a guesser of passwords and gets no answer.
     """
     started = time.monotonic()
     while True:
