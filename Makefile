@@ -3,6 +3,11 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# Many tests run real phones and processes in real time. What fails in the crowd is tried once more by itself: twice
+# red is red, and the first failure stays printed.
+twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
+	{ echo "== once more, by itself, what failed"; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
+
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long bench lock clean
 
@@ -29,8 +34,8 @@ format: dev ## bring the code into shape
 
 test: dev lint ## everything that CI runs (under 15 minutes on two cores)
 	@scripts/system-tools
-	@$(PY) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile tests/unit tests/functional
-	@$(PY) -m pytest -q -p no:cacheprovider tests/e2e tests/conformance
+	@$(call twice,-n 2 --dist loadfile,tests/unit tests/functional,fast)
+	@$(call twice,,tests/e2e tests/conformance,whole)
 
 test-unit: dev ## pure tests, virtual time
 	@$(PY) -m pytest -q tests/unit
