@@ -40,7 +40,7 @@ async def test_extension_to_did_to_agent(node: Node, double: Double) -> None:
     made = await desk.api("POST", "/api/extensions", {"number": "201"})
     phone = await RawPhone.open("201", desk.sip_domain, made["sip_password"], ("127.0.0.1", node.platform.ports.sip))
     rtp = await RtpPhone.open()
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(3.2)  # the role call looks for changes every 3 s when a notification is late
     answer = await phone.invite(desk.number, rtp.port)
     assert answer.status == 200
     rtp.call("127.0.0.1", answer.rtp_port)
@@ -124,14 +124,15 @@ async def test_nothing_leaves_to_a_carrier_until_a_rule_allows_it(company: Compa
         assert (await phone.invite("+34911222333", 4000)).status == 403
         denied = (await company.trace((await company.ended("201"))["id"]))["route"]
         assert (denied["rule"], denied["outcome"]) == ("outbound.denied", "refused")
-        assert carrier.inbox == []
+        # The platform asks every trunk whether it is there; that is no call.
+        assert [one.first_line for one in carrier.inbox if not one.first_line.startswith("OPTIONS ")] == []
 
         rules = {"outbound": [{"prefix": "+3491"}]}
         await company.api("PATCH", f"/api/trunks/{company.ids['trunk']}", rules)
         await spread(company)
         async with company.phone("201") as again:
             assert (await again.invite("+34922222333", 4000)).status == 403
-        assert carrier.inbox == []
+        assert [one.first_line for one in carrier.inbox if not one.first_line.startswith("OPTIONS ")] == []
         async with company.phone("201") as again:
             assert (await again.invite("+34911222333", 4000)).status == 200
             invite = await carrier.wait("INVITE")

@@ -162,6 +162,7 @@ async def test_new_call_process_gets_unacknowledged_facts_again(media: Media) ->
     second = await media.connect()
     assert (await second.hello).sessions == ["again"]
     await second.fact(wire.Digit, 2)
+    await second.fact(wire.CaptureChanged)
     assert [fact.seq for fact in second.facts] == [3, 4, 5]
     assert [body.digit for body in second.bodies(wire.Digit)] == ["2", "3"]
     await second.send(wire.CloseSession, session="again", reason="normal")
