@@ -7,13 +7,14 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from sivo.api import health, problems
+from sivo.api import document, health, problems
 from sivo.api.context import Context
 from sivo.api.limits import BodyLimit, SecurityHeaders
 from sivo.audit import routes as audit_routes
 from sivo.calls import control_routes, edge_routes, provider_routes
 from sivo.calls import routes as call_routes
 from sivo.config import routes as config_routes
+from sivo.identity import api_key_routes
 from sivo.identity import routes as identity_routes
 from sivo.recording import routes as recording_routes
 from sivo.tenants import routes as tenant_routes
@@ -22,6 +23,7 @@ from sivo.webhooks import routes as webhook_routes
 #: Rooms in the order of the API's document.
 _ROOMS = (
     tenant_routes,
+    api_key_routes,
     config_routes,
     audit_routes,
     call_routes,
@@ -31,10 +33,8 @@ _ROOMS = (
     recording_routes,
     webhook_routes,
 )
-#: Stands with every operation in the document.
+#: Declared, so that the framework's own shape of it is not documented; `document` names the others.
 _PROBLEM: dict[int | str, dict[str, Any]] = {
-    "default": {"model": problems.Problem, "description": "What was wrong, where, and what to do."},
-    # Declared, so that the framework's own shape of it is not documented.
     422: {"model": problems.Problem, "description": "A field was refused; `where` names it."},
 }
 
@@ -51,4 +51,5 @@ def create_app(context: Context) -> FastAPI:
     routers += [room.make_router(context) for room in _ROOMS]
     for router in routers:
         app.include_router(router, responses=_PROBLEM)
+    document.describe(app)
     return app

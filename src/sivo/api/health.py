@@ -35,7 +35,7 @@ def make_router(context: Context) -> APIRouter:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz")
+    @router.get("/readyz", responses={503: {"description": "Not ready: `checks` says what is missing."}})
     async def readyz(response: Response) -> dict[str, Any]:
         checks = {"database": await _database_state(context), "media": _media_state(context.settings)}
         ready = all(state == "up" for state in checks.values())

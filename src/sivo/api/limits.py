@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sivo.api.problems import PAYLOAD_TOO_LARGE, problem
+from sivo.api.problems import PAYLOAD_TOO_LARGE, language_of, problem
 from sivo.base.errors import SivoError
 from sivo.identity.authentication import STANDING
 
@@ -53,7 +53,7 @@ class BodyLimit:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = SivoError(PAYLOAD_TOO_LARGE, self._message, where="body")
-        await problem(error)(scope, receive, send)
+        await problem(error, language_of(scope))(scope, receive, send)
 
 
 class SecurityHeaders:

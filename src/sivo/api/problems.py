@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sivo.base import logs
 from sivo.base.errors import SivoError, register
+from sivo.base.problem_words import DEFAULT, chosen, words
 
 METHOD_NOT_ALLOWED = register("METHOD_NOT_ALLOWED", 405)
 PAYLOAD_TOO_LARGE = register("PAYLOAD_TOO_LARGE", 413)
@@ -35,6 +36,8 @@ class Problem(BaseModel):
     code: str
     where: str | None = None
     remedy: str | None = None
+    #: English: what the place that refused knows better than the register, for readers of other languages.
+    hint: str | None = None
     details: dict[str, Any] | None = None
 
 
@@ -44,25 +47,36 @@ class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
 
-def problem(error: SivoError) -> ProblemResponse:
+def language_of(scope: Scope) -> str:
+    """The language that the request asks for."""
+    named = [value for name, value in scope.get("headers", ()) if name == b"accept-language"]
+    return chosen(b",".join(named).decode("latin-1"))
+
+
+def problem(error: SivoError, language: str = DEFAULT) -> ProblemResponse:
     """Render ``error`` as RFC 9457 §3: type, title, status, detail, and our extension members.
 
-    ``details["retry_after"]`` (seconds) also becomes the header ``Retry-After``.
+    Title and remedy are in ``language``. ``details["retry_after"]`` (seconds) also becomes the header ``Retry-After``.
     """
+    said = words(error.code, language)
     body: dict[str, Any] = {
         "type": f"urn:sivo:problem:{error.code.lower().replace('_', '-')}",
-        "title": HTTPStatus(error.status).phrase,
+        "title": said.title if said else HTTPStatus(error.status).phrase,
         "status": error.status,
         "detail": error.message,
         "code": error.code,
     }
     if error.where:
         body["where"] = error.where
-    if error.remedy:
-        body["remedy"] = error.remedy
+    general = said.remedy if said else None
+    remedy = (error.remedy or general) if language == DEFAULT else general
+    if remedy:
+        body["remedy"] = remedy
+    if error.remedy and error.remedy != remedy:
+        body["hint"] = error.remedy
     if error.details:
         body["details"] = error.details
-    headers: dict[str, str] = {}
+    headers = {"Content-Language": language}
     if "retry_after" in error.details:
         headers["Retry-After"] = str(error.details["retry_after"])
     if error.status == 401:
@@ -70,27 +84,28 @@ def problem(error: SivoError) -> ProblemResponse:
     return ProblemResponse(body, status_code=error.status, headers=headers)
 
 
-async def _on_sivo_error(_request: Request, error: Exception) -> ProblemResponse:
+async def _on_sivo_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, SivoError)
     if error.status >= 500:
         _log.error("request failed", code=error.code, detail=error.message)
-    return problem(error)
+    return problem(error, language_of(request.scope))
 
 
-async def _on_validation(_request: Request, error: Exception) -> ProblemResponse:
+async def _on_validation(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)
     # The refused input is left out on purpose: it may be a password.
     faults = [{"where": ".".join(str(part) for part in e["loc"]), "message": e["msg"]} for e in error.errors()]
     first = faults[0] if faults else {"where": "body", "message": "the request is not valid"}
     return problem(
         SivoError("VALIDATION_FAILED", first["message"], where=first["where"], details={"errors": faults}),
+        language_of(request.scope),
     )
 
 
-async def _on_http(_request: Request, error: Exception) -> ProblemResponse:
+async def _on_http(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "INTERNAL" if error.status_code >= 500 else BAD_REQUEST)
-    response = problem(SivoError(code, str(error.detail)))
+    response = problem(SivoError(code, str(error.detail)), language_of(request.scope))
     response.headers.update(error.headers or {})
     return response
 
@@ -118,9 +133,8 @@ class Boundary:
             _log.error("unexpected error", path=scope.get("path"), kind=type(error).__name__, frames=_frames(error))
             if started:
                 raise
-            await problem(SivoError("INTERNAL", "the platform failed to answer", remedy="see the log of the api role"))(
-                scope, receive, send
-            )
+            failed = SivoError("INTERNAL", "the platform failed to answer", remedy="see the log of the api role")
+            await problem(failed, language_of(scope))(scope, receive, send)
 
 
 def _frames(error: BaseException) -> list[str]:

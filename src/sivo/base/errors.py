@@ -1,7 +1,8 @@
 """The one error shape: what was wrong, where, what to do, and a stable code from one register.
 
 A room raises :class:`SivoError` with a code that stands in :data:`CODES`; the API renders it as an RFC 9457
-problem, the CLI as one line. Codes are part of the contract: they are added, never renamed.
+problem, the CLI as one line. Codes are part of the contract: they are added, never renamed. A new code also gets its
+words in six languages in ``codes.toml`` beside this file, and ``docs/reference/errors.md`` is made again.
 """
 
 from __future__ import annotations

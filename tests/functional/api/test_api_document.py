@@ -25,6 +25,7 @@ async def test_the_document_is_openapi_31_and_names_every_door(settings: Setting
     assert unsecured == {"/healthz", "/readyz", "/.well-known/jwks.json", "/api/auth/login", "/api/auth/refresh"}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            assert "default" in operation["responses"], (method, path)
+            assert "default" not in operation["responses"], "every status is documented by name"
+            assert {"422", "429", "500", "503"} <= set(operation["responses"]), (method, path)
             assert operation.get("summary"), (method, path)
     assert "HTTPValidationError" not in document["components"]["schemas"]
