@@ -9,15 +9,36 @@ from typing import Any
 from uuid import UUID
 
 from sivo.audit.chain import ChangeRecord
+from sivo.audit.log import Action, Actor, AuditEntry
 from sivo.config.key import Level
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes something: ``user:<uuid>``, ``local:<uid>``, and the role they act in."""
+    """Who does something: ``user:<uuid>``, ``local:<uid>``, and the role they act in.
+
+    ``ip`` and ``user_agent`` are of the request; ``cross_tenant``: a superadmin at work in somebody else's tenant.
+    """
 
     name: str
     role: str
+    email: str = ""
+    ip: str = ""
+    user_agent: str = ""
+    cross_tenant: bool = False
+
+    def did(
+        self,
+        action: Action,
+        event: str,
+        resource_type: str,
+        resource_id: object,
+        diff: Mapping[str, tuple[Any, Any]] | None = None,
+        ledger: int | None = None,
+    ) -> AuditEntry:
+        """What :func:`sivo.audit.log.record` takes."""
+        actor = Actor(self.name.removeprefix("user:"), self.email, self.role, self.ip, self.user_agent)
+        return AuditEntry(action, event, resource_type, str(resource_id), actor, diff or {}, self.cross_tenant, ledger)
 
 
 @dataclass(frozen=True, slots=True)

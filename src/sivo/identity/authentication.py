@@ -7,16 +7,19 @@ from uuid import UUID
 
 from fastapi import Request
 
+from sivo.audit import log as audit
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
+from sivo.config import state
 from sivo.config.change import Author
 from sivo.db.scopes import Database
 from sivo.identity import sessions
 from sivo.identity.access import TENANT_HEADER, Caller, Role
+from sivo.identity.client_address import Network, client_address
 from sivo.identity.directory import Directory
 from sivo.identity.hosts import Hosts
 from sivo.identity.overrides import Overrides
-from sivo.identity.people import People, person
+from sivo.identity.people import People, Person, person
 from sivo.identity.rates import GENERAL, Standing
 from sivo.identity.sessions import Session
 from sivo.identity.shared_rates import GeneralRates
@@ -62,8 +65,10 @@ class Authentication:
         rates: GeneralRates,
         overrides: Overrides,
         clock: Clock,
+        proxies: tuple[Network, ...] = (),
     ) -> None:
         self._database = database
+        self._proxies = proxies
         self._hosts = hosts
         self._directory = directory
         self._people = people
@@ -83,14 +88,14 @@ class Authentication:
         uid = peer_uid(request)
         if token is None and uid is not None:
             local = Caller(None, None, Role.SUPERADMIN, Author(f"local:{uid}", Role.SUPERADMIN.value))
-            return await self._in_tenant(local, request)
+            return await self._in_tenant(self._seen_from(local, request), request)
         if token is None:
             raise SivoError("UNAUTHENTICATED", "this route needs an access token", where="header Authorization")
         caller = self.cache.get(token) or await self._verify(token)
         if request.url.path not in OWN_LIMIT:
             limit = self._overrides.limit(GENERAL, caller.home_id)
             note_standing(request, await self._rates.take(limit, str(caller.user_id)))
-        caller = await self._in_tenant(caller, request)
+        caller = await self._in_tenant(self._seen_from(caller, request), request)
         await self.check_host(request, caller.tenant_id)
         return caller
 
@@ -118,12 +123,12 @@ class Authentication:
         tenant_id = await self._directory.tenant_of_session(claims.session_id)
         if tenant_id is None:
             raise refused("the session of this token is not known")
-        session = await self._check_session(tenant_id, claims)
+        session, user = await self._check_session(tenant_id, claims)
         caller = Caller(
             tenant_id,
             claims.user_id,
             claims.role,
-            Author(f"user:{claims.user_id}", claims.role.value),
+            Author(f"user:{claims.user_id}", claims.role.value, user.email),
             claims.session_id,
             tenant_id,
             session.confirmed_at,
@@ -132,7 +137,7 @@ class Authentication:
         self.cache.put(token, caller, until, generation)
         return caller
 
-    async def _check_session(self, tenant_id: UUID, claims: Claims) -> Session:
+    async def _check_session(self, tenant_id: UUID, claims: Claims) -> tuple[Session, Person]:
         """The session is open, the user still there and in the role that the token says, with the factor it needs."""
         async with self._database.tenant(tenant_id) as connection:
             session = await sessions.find_session(connection, claims.session_id)
@@ -144,7 +149,14 @@ class Authentication:
             raise refused("the user of this token has changed")
         if identity.requires_factor(user.role) and session.factor is None:
             raise refused("this role needs a second factor now")
-        return session
+        return session, user
+
+    def _seen_from(self, caller: Caller, request: Request) -> Caller:
+        """The caller as the audit log names them: with the address and the client of this request."""
+        peer = request.client.host if request.client else ""
+        address = client_address(peer, request.headers.getlist("x-forwarded-for"), self._proxies)
+        user_agent = request.headers.get("user-agent", "")
+        return replace(caller, author=replace(caller.author, ip=str(address or ""), user_agent=user_agent))
 
     async def _in_tenant(self, caller: Caller, request: Request) -> Caller:
         header = request.headers.get(TENANT_HEADER)
@@ -160,6 +172,15 @@ class Authentication:
             return caller
         if caller.role is not Role.SUPERADMIN:
             raise SivoError("INSUFFICIENT_ROLE", "only a superadmin names another tenant", where=TENANT_HEADER)
-        if not await self._people.tenant_exists(wanted):
-            raise SivoError("NOT_FOUND", f"there is no tenant {wanted}", where=f"header {TENANT_HEADER}")
-        return replace(caller, tenant_id=wanted)
+        author = replace(caller.author, cross_tenant=True)
+        await self._enter(wanted, author, request)
+        return replace(caller, tenant_id=wanted, author=author)
+
+    async def _enter(self, tenant_id: UUID, author: Author, request: Request) -> None:
+        """Write into the tenant's own audit log that somebody from outside comes in, and for what."""
+        endpoint = f"{request.method} {request.url.path}"
+        async with self._database.tenant(tenant_id) as connection:
+            if await state.tenant_row(connection, tenant_id) is None:
+                raise SivoError("NOT_FOUND", f"there is no tenant {tenant_id}", where=f"header {TENANT_HEADER}")
+            entry = author.did("access", "tenant.accessed", "endpoint", endpoint)
+            await audit.record(connection, entry, self._clock.now())

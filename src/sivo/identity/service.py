@@ -72,6 +72,7 @@ class Identity:
             GeneralRates(database, clock),
             self.overrides,
             clock,
+            self.proxies,
         )
         self._following = Following(self.keys, self.overrides, self.authentication.cache)
 
