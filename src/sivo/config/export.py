@@ -24,8 +24,8 @@ _HEAD = """\
 # Configuration of one SIVO tenant: its own values and its resources. Other keys follow plan, platform or default.
 # Secrets are references; their values stay in the vault.
 """
-#: Kinds that a document holds: all but the tenant itself, which is the operator's.
-APART = ("tenant",)
+#: Kinds that no document holds: the tenant itself, which is the operator's, and API keys, which cannot be copied.
+APART = ("tenant", "api_key")
 
 
 def kinds() -> dict[str, ResourceKind]:

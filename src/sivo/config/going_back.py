@@ -32,6 +32,8 @@ def way_back(now: Picture, then: Picture) -> WayBack:
             changes.append(_key(rest, one.after))
         elif head == "tenant":
             changes += _tenant(now.chain, one)
+        elif head == "api_key":
+            continue  # what was revoked does not come back, what was made since is not lost with a setting
         else:
             changes += _resource(head, UUID(rest), one)
             kept += _secrets(one)

@@ -22,7 +22,7 @@ from sivo.config.types import REDACTED
 from sivo.identity.access import Principal, require
 
 #: Kinds with routes of their own.
-_APART = ("tenant", "secret")
+_APART = ("tenant", "secret", "api_key")
 At = Annotated[str | None, Query(max_length=40, description="A version, or a time (ISO 8601): as it was then.")]
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=100)]
 

@@ -24,12 +24,19 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from sivo.base.errors import SivoError, register
 from sivo.config.change import Author
+from sivo.identity.api_key_scopes import ANY, scope_for
 
 #: A superadmin called a tenant's route without saying which tenant.
 TENANT_REQUIRED = register("TENANT_REQUIRED", 400)
 
 #: What the caller wants needs password or factor again; see :data:`STEP_UP_LIFE`.
 STEP_UP_REQUIRED = register("STEP_UP_REQUIRED", 403)
+
+#: An API key came to a dangerous action: those are for people, who can show password or factor.
+API_KEY_NO_STEP_UP = register("API_KEY_NO_STEP_UP", 403)
+#: An API key came to a route that is closed to keys, or that needs a scope which it does not have.
+API_KEY_CLOSED = register("API_KEY_CLOSED", 403)
+INSUFFICIENT_SCOPE = register("INSUFFICIENT_SCOPE", 403)
 
 TENANT_HEADER = "X-Tenant-Id"
 #: Dangerous actions are open for so long after a login or a step-up.
@@ -85,6 +92,9 @@ class Caller:
     home_id: UUID | None = None
     #: When the caller last showed password or factor in this session.
     confirmed_at: datetime | None = None
+    #: The API key that the request came with, and what it may reach (see ``api_key_scopes``).
+    key_id: UUID | None = None
+    scopes: frozenset[str] = frozenset()
 
 
 class Authenticator(Protocol):
@@ -93,7 +103,7 @@ class Authenticator(Protocol):
     async def authenticate(self, request: Request, token: str | None) -> Caller: ...
 
 
-_bearer = HTTPBearer(auto_error=False, description="Access token from POST /api/auth/login")
+_bearer = HTTPBearer(auto_error=False, description="Access token from POST /api/auth/login, or an API key")
 
 
 async def bearer_token(bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> str | None:
@@ -102,9 +112,27 @@ async def bearer_token(bearer: Annotated[HTTPAuthorizationCredentials | None, Se
 
 
 async def current_caller(request: Request, token: Annotated[str | None, Depends(bearer_token)]) -> Caller:
-    """The authenticated caller of this request. Raises SivoError UNAUTHENTICATED."""
+    """The authenticated caller of this request; an API key only where its scopes reach.
+
+    Raises SivoError UNAUTHENTICATED, API_KEY_CLOSED, INSUFFICIENT_SCOPE.
+    """
     authenticator: Authenticator = request.app.state.authenticator
-    return await authenticator.authenticate(request, token)
+    caller = await authenticator.authenticate(request, token)
+    if caller.key_id is not None:
+        _check_scope(caller, scope_for(request.method, request.scope["path"]))
+    return caller
+
+
+def _check_scope(caller: Caller, wanted: str | None) -> None:
+    if wanted is None:
+        raise SivoError(API_KEY_CLOSED, "this route is not for API keys", remedy="sign in as a person")
+    if wanted != ANY and wanted not in caller.scopes:
+        raise SivoError(
+            INSUFFICIENT_SCOPE,
+            f"this API key does not have the scope {wanted}",
+            remedy=f"make a key with the scope {wanted}",
+            details={"scope": wanted, "scopes": sorted(caller.scopes)},
+        )
 
 
 class RoleGate:
@@ -167,6 +195,8 @@ class StepUpGate:
     """
 
     async def __call__(self, request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> None:
+        if caller.key_id is not None:
+            raise SivoError(API_KEY_NO_STEP_UP, "an API key cannot do this", remedy="sign in as a person and do it")
         if caller.session_id is None:
             return
         now = request.app.state.context.clock.now()

@@ -15,6 +15,8 @@ from sivo.config.change import Author
 from sivo.db.scopes import Database
 from sivo.identity import sessions
 from sivo.identity.access import TENANT_HEADER, Caller, Role
+from sivo.identity.api_key_format import MARK
+from sivo.identity.api_keys import ApiKeys
 from sivo.identity.client_address import Network, client_address
 from sivo.identity.directory import Directory
 from sivo.identity.hosts import Hosts
@@ -76,6 +78,7 @@ class Authentication:
         self._rates = rates
         self._overrides = overrides
         self._clock = clock
+        self._keys = ApiKeys(database, clock)
         self.cache = TokenCache(clock)
 
     async def authenticate(self, request: Request, token: str | None) -> Caller:
@@ -94,8 +97,11 @@ class Authentication:
         caller = self.cache.get(token) or await self._verify(token)
         if request.url.path not in OWN_LIMIT:
             limit = self._overrides.limit(GENERAL, caller.home_id)
-            note_standing(request, await self._rates.take(limit, str(caller.user_id)))
+            counted_by = f"key:{caller.key_id}" if caller.key_id else str(caller.user_id)
+            note_standing(request, await self._rates.take(limit, counted_by))
         caller = await self._in_tenant(self._seen_from(caller, request), request)
+        if caller.key_id is not None:
+            self._keys.used(caller, caller.author.ip)
         await self.check_host(request, caller.tenant_id)
         return caller
 
@@ -119,6 +125,10 @@ class Authentication:
 
     async def _verify(self, token: str) -> Caller:
         generation = self.cache.generation
+        if token.startswith(MARK):
+            found = await self._keys.verify(token)
+            self.cache.put(token, found.caller, found.until, generation)
+            return found.caller
         claims = await self._tokens.verify(token)
         tenant_id = await self._directory.tenant_of_session(claims.session_id)
         if tenant_id is None:

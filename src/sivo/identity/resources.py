@@ -11,6 +11,7 @@ from sivo.base.errors import SivoError
 from sivo.config.hooks import CheckContext
 from sivo.config.kinds import Body, ResourceKind, Unique, register_kind
 from sivo.config.values import ExtensionNumber, Name
+from sivo.identity.api_key_kind import API_KEY as API_KEY  # registers its kind
 
 
 def _lower(value: str) -> str:
