@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -92,19 +92,20 @@ def link(
     changes: Sequence[ChangeRecord],
     signer: Signer,
 ) -> Link:
-    """Make the entry that follows ``prev``."""
-    document = {
-        "format": FORMAT,
-        "chain": str(chain),
-        "seq": seq,
-        "at": timestamp(at),
+    """Make the ledger entry that follows ``prev``."""
+    content = {
         "author": author,
         "role": role,
         "reason": reason,
-        "prev": prev.hex(),
         "changes": [{"target": one.target, "before": one.before, "after": one.after} for one in changes],
     }
-    encoded = canonical(document)
+    return seal(chain, seq, prev, at, content, signer)
+
+
+def seal(chain: UUID, seq: int, prev: bytes, at: datetime, content: Mapping[str, Any], signer: Signer) -> Link:
+    """Make the entry with this ``content`` that follows ``prev``, whatever the chain is about."""
+    place = {"format": FORMAT, "chain": str(chain), "seq": seq, "at": timestamp(at), "prev": prev.hex()}
+    encoded = canonical({**content, **place})
     digest = hashlib.sha256(encoded).digest()
     signature = signer.sign(signed_bytes(digest))
     return Link(chain, seq, at, encoded.decode(), prev, digest, signature, signer.key_id)

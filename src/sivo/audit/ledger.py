@@ -9,29 +9,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sivo.audit.chain import GENESIS, ChangeRecord, Link, Signer, link
+from sivo.audit import heads
+from sivo.audit.chain import ChangeRecord, Link, Signer, link
 from sivo.audit.checkpoints import Checkpoint
+from sivo.audit.heads import Head
 from sivo.db.scopes import Connection
 
 _PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where a chain ends."""
-
-    seq: int
-    hash: bytes
-
-
 async def lock_head(connection: Connection, chain: UUID) -> Head:
     """The end of the chain; other writers of this chain wait until our transaction ends."""
-    await connection.execute(
-        "insert into ledger_head (tenant_id, seq, hash) values ($1, 0, $2) on conflict do nothing", chain, GENESIS
-    )
-    row = await connection.fetchrow("select seq, hash from ledger_head where tenant_id = $1 for update", chain)
-    assert row is not None
-    return Head(row["seq"], row["hash"])
+    return await heads.lock_head(connection, "ledger_head", chain)
 
 
 async def append(
@@ -59,9 +48,7 @@ async def append(
         made.signature,
         made.key_id,
     )
-    await connection.execute(
-        "update ledger_head set seq = $2, hash = $3 where tenant_id = $1", chain, made.seq, made.hash
-    )
+    await heads.move_head(connection, "ledger_head", chain, Head(made.seq, made.hash))
     return made
 
 

@@ -21,7 +21,11 @@ def uuid7(at_ms: int | None = None) -> UUID:
 def ulid(at_ms: int | None = None) -> str:
     """26 characters of Crockford base 32: 48 bits of milliseconds, 80 random bits."""
     ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    value = (ms & ((1 << 48) - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
+    return crockford((ms & ((1 << 48) - 1)) << 80 | int.from_bytes(os.urandom(10), "big"))
+
+
+def crockford(value: int) -> str:
+    """128 bits (of a ULID, or of a UUIDv7, which begins with its time as well) as 26 characters."""
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 

@@ -110,7 +110,7 @@ async def test_a_tail_cut_off_cleanly_is_found_by_the_checkpoint(world: World) -
     await _cut_off(world, 4)
     await world.superuser.execute("delete from resource")
     faults = await world.faults()
-    assert faults == ["the checkpoint outside the database knows entry 5, the ledger does not"]
+    assert faults == ["the checkpoint outside the database knows entry 5, the database does not"]
 
 
 async def test_a_tail_rewritten_with_another_key_is_found(world: World) -> None:

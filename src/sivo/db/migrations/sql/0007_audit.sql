@@ -9,7 +9,7 @@ create table audit_head (
 );
 select sivo_tenant_table('audit_head');
 revoke insert, update, delete on audit_head from sivo_tenant;
-revoke delete on audit_head from sivo_platform;
+create trigger append_only before delete on audit_head for each row execute function guard_append_only();
 
 -- Everything that a filter asks for is derived from the hashed text, so it cannot say otherwise.
 create table audit_entry (
@@ -52,12 +52,13 @@ create table audit_pruned (
 );
 select sivo_tenant_table('audit_pruned');
 revoke insert, update, delete on audit_pruned from sivo_tenant;
-revoke delete on audit_pruned from sivo_platform;
+create trigger append_only before delete on audit_pruned for each row execute function guard_append_only();
 
 create function audit_entry_goes_by_receipt() returns trigger
 language plpgsql set search_path = public as $$
 begin
-    if not exists (select 1 from audit_pruned p where p.tenant_id = old.tenant_id and p.seq >= old.seq) then
+    if not exists (select 1 from audit_pruned p where p.tenant_id = old.tenant_id and p.seq >= old.seq)
+       and not sivo_shredded(old.tenant_id) then
         raise exception 'an audit entry goes by pruning alone' using errcode = 'integrity_constraint_violation';
     end if;
     return old;
@@ -86,7 +87,8 @@ revoke update on audit_inbox from sivo_platform;
 create function audit_inbox_goes_by_sealing() returns trigger
 language plpgsql set search_path = public as $$
 begin
-    if not exists (select 1 from audit_entry e where e.tenant_id = old.tenant_id and e.id = old.id) then
+    if not exists (select 1 from audit_entry e where e.tenant_id = old.tenant_id and e.id = old.id)
+       and not sivo_shredded(old.tenant_id) then
         raise exception 'an audit entry leaves the inbox by being chained alone'
             using errcode = 'integrity_constraint_violation';
     end if;
@@ -111,7 +113,7 @@ language plpgsql set search_path = public as $$
 begin
     perform sivo_tenant_table(partition_name);
     execute format('revoke insert, update, delete on %I from sivo_tenant', partition_name);
-    execute format('revoke insert, update, delete on %I from sivo_platform', partition_name);
+    execute format('revoke insert, update on %I from sivo_platform', partition_name);
 end $$;
 
 create table audit_entry_other partition of audit_entry default;
