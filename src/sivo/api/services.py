@@ -11,14 +11,13 @@ from sivo.base.settings import Settings
 from sivo.config.resources import Resources
 from sivo.db.scopes import Database
 from sivo.identity.service import Identity
-from sivo.vault.kek import FileKek
 from sivo.vault.vault import Vault
 
 
 @asynccontextmanager
 async def open_context(settings: Settings, clock: Clock, database: Database) -> AsyncIterator[Context]:
     """Everything the routers need, on an open database; closed when the block ends."""
-    vault = Vault(database, FileKek.load(settings.kek_file))
+    vault = await Vault.for_node(database, settings)
     identity = Identity(settings, clock, database, vault)
     try:
         await identity.start()

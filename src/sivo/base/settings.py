@@ -23,6 +23,12 @@ class Settings(BaseSettings):
     dsn: str = ""
     log_level: str = "info"
 
+    #: Key-encryption key: ``file`` (SIVO_HOME/kek), ``file:<path>``, ``env`` (SIVO_KEK_VALUE), ``env:<variable>`` or
+    #: ``aws-kms:<key id or ARN>``. The one before it stands in ``kek_previous`` until ``sivo vault rotate`` is through
+    #: (there, ``env`` reads SIVO_KEK_PREVIOUS_VALUE).
+    kek: str = "file"
+    kek_previous: str = ""
+
     #: HTTP API: address and port (TCP). The local CLI uses a Unix socket below ``home``.
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=1, le=65535)
@@ -85,7 +91,7 @@ class Settings(BaseSettings):
 
     @property
     def kek_file(self) -> Path:
-        """Key-encryption key (32 bytes, base64, mode 0600)."""
+        """The node's own key-encryption key (32 bytes, base64, mode 0600); used where ``kek`` is ``file``."""
         return self.home / "kek"
 
     @property

@@ -11,7 +11,7 @@ from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
 from sivo.calls import actions as act
-from sivo.calls import answering_agent, callee, keys, live_transcription
+from sivo.calls import answering_agent, callee, key_use, keys, live_transcription
 from sivo.calls import inputs as ev
 from sivo.calls.actions import Action
 from sivo.calls.call import Call
@@ -242,7 +242,9 @@ class Effects:
             return
         picture = self._s.directory.current.pictures.get(call.tenant.id)
         keys = picture.keys if picture else {}
-        call.media.start_transcription(live_transcription.describe(decision, call.config, keys, self._s.settings))
+        spec = live_transcription.describe(decision, call.config, keys, self._s.settings)
+        call.media.start_transcription(spec)
+        key_use.note(self._s.vault.uses, call.tenant.id, keys, [spec.stage])
         call.writer.config_read(call.config_reads())
 
     def _converse(self, call: Call, *, farewell: bool) -> None:
@@ -254,6 +256,7 @@ class Effects:
             call.agent, call.config, keys, self._s.settings, heard_in=call.capture.transcription
         )
         call.media.start_conversation(answering_agent.goodbye(spec) if farewell else spec)
+        key_use.note(self._s.vault.uses, call.tenant.id, keys, key_use.stages_of(spec))
         call.writer.config_read(call.config_reads())
 
     # --- callee ---

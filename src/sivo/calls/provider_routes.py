@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sivo.ai.probe import probe
 from sivo.api.context import Context
 from sivo.base.errors import SivoError
-from sivo.calls import answering_agent
+from sivo.calls import answering_agent, key_use
 from sivo.identity.access import WRITERS, Principal, require
 from sivo.media.protocol import ConversationSpec, Stage
 from sivo.outbound.client import GuardedClient
@@ -47,6 +47,7 @@ def make_router(context: Context) -> APIRouter:
         if body.second:
             spec = _second(spec, body.stage)
         client = GuardedClient.from_settings(context.settings)
+        key_use.note(context.vault.uses, who.tenant_id, picture.keys, [getattr(spec, body.stage)])
         try:
             verdict = await probe(spec, body.stage, client)
         finally:

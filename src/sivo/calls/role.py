@@ -8,7 +8,6 @@ from sivo.base.settings import Settings
 from sivo.calls.node import CallNode
 from sivo.db.connect import connect
 from sivo.node import ready
-from sivo.vault.kek import FileKek
 from sivo.vault.vault import Vault
 
 
@@ -17,7 +16,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = await connect(settings)
     try:
-        node = CallNode(settings, database, Vault(database, FileKek.load(settings.kek_file)))
+        node = CallNode(settings, database, await Vault.for_node(database, settings))
         await node.start()
         try:
             ready.announce()

@@ -23,6 +23,7 @@ from sivo.cli import (
     secret,
     simulate,
     tenant,
+    vault,
     webhook,
 )
 from sivo.cli.client import CliError
@@ -42,6 +43,7 @@ app.add_typer(secret.group, name="secret")
 app.add_typer(ledger.group, name="ledger")
 app.add_typer(keys.group, name="keys")
 app.add_typer(limit.group, name="limit")
+app.add_typer(vault.group, name="vault")
 app.add_typer(call.group, name="call")
 app.add_typer(provider.group, name="provider")
 app.add_typer(webhook.group, name="webhook")

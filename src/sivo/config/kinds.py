@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -34,6 +35,8 @@ class SecretField:
     generate: Callable[[], str] | None = None
     host: str | None = None
     required: bool = False
+    #: How long a value that was replaced stays valid beside the new one.
+    overlap: timedelta | None = None
     min_length: int = 8
     max_length: int = 512
 

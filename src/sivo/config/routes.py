@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from sivo.api.context import Context
 from sivo.audit.ledger import history
 from sivo.base.errors import SivoError
-from sivo.config import registry, resource_routes, secret_routes, version_routes
+from sivo.config import registry, resource_routes, secret_routes, vault_routes, version_routes
 from sivo.config.change import Change, Scope, SetKey, UnsetKey
 from sivo.config.desired import split_lock
 from sivo.config.document import document, explanation, explanations, past_resolver, resolver_at, secret_names
@@ -50,6 +50,7 @@ def make_router(context: Context) -> APIRouter:
     router = APIRouter()
     router.include_router(_config_router(context))
     router.include_router(secret_routes.make_router(context))
+    router.include_router(vault_routes.make_router(context))
     router.include_router(resource_routes.make_router(context))
     return router
 

@@ -54,7 +54,10 @@ def make_router(context: Context) -> APIRouter:
     @router.get("/api/secrets")
     async def list_secrets(who: Annotated[Principal, Depends(require(*READERS))]) -> dict[str, Any]:
         """Names, hosts and fingerprints of the tenant's provider secrets."""
-        return {"items": [_public(one) for one in await resources.list(who.tenant_id, KIND)], "next": None}
+        used = {one.name: one.last_used_at for one in await context.vault.list_secrets(who.tenant_id)}
+        found = await resources.list(who.tenant_id, KIND)
+        items = [{**_public(one), "last_used_at": used.get(str(one.body["name"]))} for one in found]
+        return {"items": items, "next": None}
 
     @router.put("/api/secrets/{name}")
     async def put_secret(

@@ -157,7 +157,9 @@ async def _write_secrets(connection: Connection, vault: Vault, tenant_id: UUID, 
         if secret.field in one.writes:
             name = one.kind.vault_name(one.id, body, secret.field)
             host = bound_host(secret, body)
-            await vault.put_secret(tenant_id, name, one.writes[secret.field], host, connection=connection)
+            await vault.put_secret(
+                tenant_id, name, one.writes[secret.field], host, keep_previous=secret.overlap, connection=connection
+            )
 
 
 def bound_host(secret: SecretField, body: dict[str, Any]) -> str | None:

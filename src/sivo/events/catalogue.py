@@ -18,6 +18,7 @@ AGENT_PAUSED = "agent.paused"
 IVR_COMPLETED = "ivr.completed"
 AI_AGENT_COMPLETED = "ai_agent.completed"
 WEBHOOK_TEST = "webhook.test"
+WEBHOOK_DISABLED = "webhook.disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ CATALOGUE: dict[str, EventType] = {
         EventType(AGENT_PAUSED, "A person paused, with the reason."),
         EventType(IVR_COMPLETED, "A caller left an IVR; with the variables it captured."),
         EventType(AI_AGENT_COMPLETED, "An AI conversation is over, with its exit reason."),
+        EventType(WEBHOOK_DISABLED, "An endpoint was switched off because it took nothing for days."),
         EventType(WEBHOOK_TEST, "An endpoint was saved or somebody asked for a test."),
     )
 }

@@ -31,7 +31,7 @@ from sivo.db.embedded import EmbeddedPostgres
 from sivo.db.migrate import current_revision
 from sivo.node.archive import CHECKSUMS, DUMP, FORMAT, MANIFEST, Report, environment, files, folders
 from sivo.node.restore import restore
-from sivo.vault.kek import FileKek
+from sivo.vault.keyring import Keyring
 
 __all__ = ["Report", "backup", "restore"]
 
@@ -48,13 +48,15 @@ async def backup(settings: Settings, path: Path) -> Report:
 
     Raises :class:`SivoError` BACKUP_FAILED, or what :meth:`EmbeddedPostgres.start` raises.
     """
-    kek = await asyncio.to_thread(lambda: FileKek.load(settings.kek_file, create=False))
+    keyring = await asyncio.to_thread(lambda: Keyring.from_settings(settings, create=False))
     async with _server(settings) as (owner_dsn, programs):
         revision = await current_revision(owner_dsn)
         if revision is None:
             raise SivoError(BACKUP_FAILED, "there is nothing to back up: the database is empty", where="database")
         manifest = {"format": FORMAT, "created_at": datetime.now(UTC).isoformat(), "schema": revision}
-        manifest["kek_id"] = kek.kek_id
+        manifest["kek_id"] = keyring.current.kek_id
+        # In the middle of a rotation both are needed to read it.
+        manifest["kek_ids"] = list(keyring.ids)
         return await asyncio.to_thread(_write, settings, path, manifest, owner_dsn, programs)
 
 

@@ -23,7 +23,7 @@ from sivo.db.bootstrap import make_roles
 from sivo.db.embedded import EmbeddedPostgres
 from sivo.db.migrate import current_revision, migrate
 from sivo.node.archive import CHECKSUMS, DUMP, FORMAT, MANIFEST, Report, environment, files, folders
-from sivo.vault.kek import FileKek
+from sivo.vault.keyring import Keyring
 
 RESTORE_REFUSED = register("RESTORE_REFUSED", 409)
 
@@ -105,13 +105,16 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, staging: Path) -> st
 
 
 def _check_key(settings: Settings, manifest: dict[str, Any]) -> None:
-    wanted = manifest.get("kek_id")
-    here = FileKek.load(settings.kek_file, create=False).kek_id if settings.kek_file.exists() else "none"
-    if here != wanted:
+    wanted = set(manifest.get("kek_ids") or [str(manifest.get("kek_id"))])
+    held: set[str] = set()
+    if settings.kek != "file" or settings.kek_file.exists():
+        held = set(Keyring.from_settings(settings, create=False).ids)
+    if not wanted <= held:
         raise _refused(
-            f"the backup was made under key {wanted}, and the key here is {here}",
-            settings.kek_file,
-            f"put the key file of the old installation at {settings.kek_file} (mode 0600)",
+            f"the backup was made under key {', '.join(sorted(wanted))}, and the key here is"
+            f" {', '.join(sorted(held)) or 'none'}",
+            settings.kek_file if settings.kek == "file" else "SIVO_KEK",
+            f"name the key of the old installation in SIVO_KEK, or put its key file at {settings.kek_file} (mode 0600)",
         )
 
 

@@ -21,7 +21,7 @@ from sivo.recording.job import RecordingJobs
 from sivo.recording.retention import expire_recordings
 from sivo.storage.store import Objects
 from sivo.transcription.retention import expire_transcripts
-from sivo.vault.kek import FileKek
+from sivo.vault import rotation
 from sivo.vault.vault import Vault
 from sivo.webhooks.sender import Sender
 
@@ -33,6 +33,7 @@ _WEBHOOK_IDLE_SECONDS = 0.3
 _RETENTION_SECONDS = 60.0
 _FAULT_SECONDS = 2.0
 _KEY_SECONDS = 300.0
+_KEK_SECONDS = 2.0
 
 
 class Loop:
@@ -73,7 +74,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     database = await connect(settings)
     client = GuardedClient.from_settings(settings)
     try:
-        vault = Vault(database, FileKek.load(settings.kek_file))
+        vault = await Vault.for_node(database, settings)
         store = Objects.local(settings.object_dir)
         recordings = RecordingJobs(database, vault, store, clock, node_id(settings))
         sender = Sender(settings, database, vault, client, clock)
@@ -86,11 +87,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             gone += await sender.expire()
             return gone > 0
 
+        async def wrap_again() -> bool:
+            return await rotation.step(database, vault.keyring)
+
         loops = [
             Loop("recordings", recordings.run_once),
             Loop("webhooks", sender.step, _WEBHOOK_IDLE_SECONDS),
             Loop("retention", retention, _RETENTION_SECONDS),
             Loop("signing keys", keys.rotate_if_due, _KEY_SECONDS),
+            Loop("key-encryption key", wrap_again, _KEK_SECONDS),
         ]
         ready.announce()
         await asyncio.gather(*(loop.run(stop) for loop in loops))

@@ -1,4 +1,4 @@
-"""The key-encryption key: wraps data keys, never touches data."""
+"""The key-encryption key: wraps data keys, never touches data. Here is what all kinds share, and those held locally."""
 
 from __future__ import annotations
 
@@ -17,38 +17,66 @@ from sivo.base.errors import SivoError, register
 from sivo.db import secret_file
 
 KEK_UNUSABLE = register("VAULT_KEK_UNUSABLE", 500)
+#: The service that holds the key does not answer now; what was opened before goes on.
+KEK_AWAY = register("VAULT_KEK_AWAY", 503)
 
 _SIZE = 32
 
 
 class Kek(Protocol):
-    """What the vault needs from a provider (file now; environment, KMS and Vault transit have the same shape)."""
+    """What the vault needs from a key-encryption key, wherever it is kept."""
 
     @property
     def kek_id(self) -> str:
         """Stable name of the key; stored beside everything it wrapped."""
         ...
 
-    def wrap(self, material: bytes, bound_to: str) -> bytes:
-        """Wrap a data key."""
+    async def wrap(self, material: bytes, bound_to: str) -> bytes:
+        """Wrap a data key. Raises VAULT_KEK_AWAY or VAULT_KEK_UNUSABLE."""
         ...
 
-    def unwrap(self, wrapped: bytes, bound_to: str) -> bytes:
-        """The data key. Raises VAULT_KEK_UNUSABLE when this is not the key that wrapped it."""
+    async def unwrap(self, wrapped: bytes, bound_to: str) -> bytes:
+        """The data key. Raises VAULT_KEK_UNUSABLE when this is not the key that wrapped it, VAULT_KEK_AWAY."""
         ...
 
-    def derive(self, purpose: str) -> bytes:
-        """A 32-byte subkey for ``purpose``; tells nothing about the key itself."""
+    def derive(self, purpose: str) -> bytes | None:
+        """A 32-byte subkey for ``purpose`` that tells nothing about the key; None where the key cannot be had."""
         ...
 
 
-class FileKek:
-    """A key in a file of this node: 32 bytes in base64, mode 0600."""
+class LocalKek:
+    """A key of 32 bytes in this process's memory: AES-256-GCM, 96-bit random nonce, bound by additional data."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, source: str = "file") -> None:
         self._key = key
         self._cipher = AESGCM(key)
-        self._id = "file:" + hashlib.sha256(b"sivo-kek-id" + key).hexdigest()[:16]
+        self._id = f"{source}:" + hashlib.sha256(b"sivo-kek-id" + key).hexdigest()[:16]
+
+    @property
+    def kek_id(self) -> str:
+        return self._id
+
+    async def wrap(self, material: bytes, bound_to: str) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._cipher.encrypt(nonce, material, bound_to.encode())
+
+    async def unwrap(self, wrapped: bytes, bound_to: str) -> bytes:
+        try:
+            return self._cipher.decrypt(wrapped[:12], wrapped[12:], bound_to.encode())
+        except (InvalidTag, ValueError):
+            raise SivoError(
+                KEK_UNUSABLE,
+                f"key {self._id} does not open what the database holds",
+                where="key-encryption key",
+                remedy="put back the key that belongs to this database",
+            ) from None
+
+    def derive(self, purpose: str) -> bytes:
+        return hmac.digest(self._key, f"sivo-derive|{purpose}".encode(), "sha256")
+
+
+class FileKek(LocalKek):
+    """A key in a file of this node: 32 bytes in base64, mode 0600."""
 
     @classmethod
     def load(cls, path: Path, *, create: bool = True) -> FileKek:
@@ -62,35 +90,31 @@ class FileKek:
             _create(path)
         if path.stat().st_mode & 0o077:
             raise _unusable(path, "other users may read the key-encryption key", f"chmod 600 {path}")
-        try:
-            key = base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True)
-        except (binascii.Error, UnicodeDecodeError):
-            key = b""
-        if len(key) != _SIZE:
+        key = _decoded(path.read_bytes())
+        if key is None:
             raise _unusable(path, "the key-encryption key is not 32 bytes in base64", "put the right file back")
         return cls(key)
 
-    @property
-    def kek_id(self) -> str:
-        return self._id
 
-    def wrap(self, material: bytes, bound_to: str) -> bytes:
-        nonce = os.urandom(12)
-        return nonce + self._cipher.encrypt(nonce, material, bound_to.encode())
+class EnvironmentKek(LocalKek):
+    """A key in an environment variable: 32 bytes in base64, put there by whatever starts the node."""
 
-    def unwrap(self, wrapped: bytes, bound_to: str) -> bytes:
-        try:
-            return self._cipher.decrypt(wrapped[:12], wrapped[12:], bound_to.encode())
-        except (InvalidTag, ValueError):
-            raise SivoError(
-                KEK_UNUSABLE,
-                f"key {self._id} does not open what the database holds",
-                where="key-encryption key",
-                remedy="put back the key file that belongs to this database",
-            ) from None
+    @classmethod
+    def load(cls, variable: str) -> EnvironmentKek:
+        """Read the key. Raises VAULT_KEK_UNUSABLE when the variable is not set or not 32 bytes."""
+        key = _decoded(os.environ.get(variable, "").encode())
+        if key is None:
+            problem = "is not 32 bytes in base64" if os.environ.get(variable) else "is not set"
+            raise _unusable(variable, f"the environment variable of the key-encryption key {problem}", "set it")
+        return cls(key, "env")
 
-    def derive(self, purpose: str) -> bytes:
-        return hmac.digest(self._key, f"sivo-derive|{purpose}".encode(), "sha256")
+
+def _decoded(text: bytes) -> bytes | None:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if len(key) == _SIZE else None
 
 
 def _create(path: Path) -> None:
@@ -106,5 +130,5 @@ def _create(path: Path) -> None:
         fresh.unlink()
 
 
-def _unusable(path: Path, message: str, remedy: str) -> SivoError:
-    return SivoError(KEK_UNUSABLE, message, where=str(path), remedy=remedy)
+def _unusable(where: object, message: str, remedy: str) -> SivoError:
+    return SivoError(KEK_UNUSABLE, message, where=str(where), remedy=remedy)

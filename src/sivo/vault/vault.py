@@ -9,19 +9,19 @@ import asyncio
 import hmac
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sivo.base.errors import SivoError
-from sivo.base.ids import uuid7
+from sivo.base.settings import Settings
 from sivo.db.scopes import Connection, Database
-from sivo.vault import envelope
+from sivo.vault import envelope, keks
+from sivo.vault.data_keys import PLATFORM, DataKeys
 from sivo.vault.envelope import DataKey
 from sivo.vault.kek import Kek
-
-_PLATFORM = "platform"
+from sivo.vault.keyring import Keyring
+from sivo.vault.used import Uses
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Secret:
 
     value: str = field(repr=False)
     host: str | None = None
+    #: The value before this one, while it is kept valid beside it.
+    previous: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -40,28 +42,61 @@ class SecretInfo:
     fingerprint: str
     host: str | None
     updated_at: datetime
+    last_used_at: datetime | None = None
 
 
 class Vault:
     """Seals and opens; data keys are cached in this process."""
 
-    def __init__(self, database: Database, kek: Kek) -> None:
+    def __init__(self, database: Database, kek: Kek | Keyring, *, fingerprint_key: bytes | None = None) -> None:
+        """``fingerprint_key`` is what :meth:`for_node` reads from the database; without it the key's own is derived."""
         self._database = database
-        self._kek = kek
-        self._keys: dict[UUID, DataKey] = {}
-        self._active: dict[UUID | None, UUID] = {}
-        self._making = asyncio.Lock()
-        self._fingerprint_key = kek.derive("fingerprint")
+        self._keyring = kek if isinstance(kek, Keyring) else Keyring(kek)
+        self._keys = DataKeys(database, self._keyring)
+        self._fingerprint_key = fingerprint_key or self._keyring.current.derive("fingerprint") or os.urandom(32)
+        self.uses = Uses(database)
+
+    @classmethod
+    async def for_node(cls, database: Database, settings: Settings) -> Vault:
+        """The vault of a process: its keys are those of the settings, and it follows rotations.
+
+        Raises VAULT_KEK_UNUSABLE (not the keys of this database, or retired ones) and VAULT_KEK_AWAY.
+        """
+        keyring = await asyncio.to_thread(Keyring.from_settings, settings)
+        async with database.platform("vault: which key wraps") as connection:
+            wrapping = await keks.settle(connection, keyring)
+        vault = cls(database, keyring)
+        # Kept apart from the key-encryption key, so that fingerprints in ledger and rows outlive a rotation.
+        first = keyring.by_id(wrapping).derive("fingerprint") or os.urandom(32)
+        vault._fingerprint_key = await vault.platform_item("vault.fingerprint", lambda: first)
+        await database.listen(keks.CHANNEL, vault._changed)
+        return vault
+
+    @property
+    def keyring(self) -> Keyring:
+        """The key-encryption keys of this process."""
+        return self._keyring
+
+    @property
+    def data_keys(self) -> DataKeys:
+        """The data keys, as this process has them."""
+        return self._keys
+
+    def _changed(self, payload: str) -> None:
+        try:
+            self._keys.refresh(UUID(payload))
+        except ValueError:  # the platform's, or notifications may have been missed
+            self._keys.refresh()
 
     # --- sealing ---
 
     async def tenant_key(self, tenant_id: UUID) -> DataKey:
         """The key that seals for ``tenant_id`` now; made at the first use."""
-        return await self._active_key(tenant_id)
+        return await self._keys.active(tenant_id)
 
     async def seal(self, tenant_id: UUID, purpose: str, plaintext: bytes) -> bytes:
         """Seal for one tenant and one purpose (for example ``secret:<name>``, ``journal:<call id>``)."""
-        return envelope.seal(await self._active_key(tenant_id), str(tenant_id), purpose, plaintext)
+        return envelope.seal(await self._keys.active(tenant_id), str(tenant_id), purpose, plaintext)
 
     async def open(
         self, tenant_id: UUID, purpose: str, sealed: bytes, *, connection: Connection | None = None
@@ -71,17 +106,17 @@ class Vault:
         Whoever holds a ``connection`` that may read the tenant's keys passes it: waiting for a second one while many
         do the same would be a deadlock of the pool.
         """
-        key = await self._key(tenant_id, envelope.key_id_of(sealed), connection)
+        key = await self._keys.by_id(tenant_id, envelope.key_id_of(sealed), connection)
         return envelope.open_sealed(key, str(tenant_id), purpose, sealed)
 
     async def seal_platform(self, purpose: str, plaintext: bytes) -> bytes:
         """Seal under the platform's own key."""
-        return envelope.seal(await self._active_key(None), _PLATFORM, purpose, plaintext)
+        return envelope.seal(await self._keys.active(None), PLATFORM, purpose, plaintext)
 
     async def open_platform(self, purpose: str, sealed: bytes) -> bytes:
         """Open what :meth:`seal_platform` made."""
-        key = await self._key(None, envelope.key_id_of(sealed))
-        return envelope.open_sealed(key, _PLATFORM, purpose, sealed)
+        key = await self._keys.by_id(None, envelope.key_id_of(sealed))
+        return envelope.open_sealed(key, PLATFORM, purpose, sealed)
 
     async def platform_item(self, name: str, make: Callable[[], bytes]) -> bytes:
         """A lasting value of the platform (a signing key, say); ``make`` is called when there is none yet.
@@ -114,34 +149,60 @@ class Vault:
         value: str,
         host: str | None = None,
         *,
+        keep_previous: timedelta | None = None,
         connection: Connection | None = None,
     ) -> str:
-        """Store or replace a secret and return its fingerprint; with ``connection``, in that transaction."""
+        """Store or replace a secret and return its fingerprint; with ``connection``, in that transaction.
+
+        With ``keep_previous`` the value that is replaced stays readable beside the new one for so long.
+        """
         sealed = await self.seal(tenant_id, f"secret:{name}", value.encode())
         fingerprint = self.fingerprint(value)
         async with self._in(tenant_id, connection) as conn:
             await conn.execute(
                 "insert into secret (tenant_id, name, sealed, host, fingerprint) values ($1, $2, $3, $4, $5)"
                 " on conflict (tenant_id, name) do update set sealed = excluded.sealed, host = excluded.host,"
-                " fingerprint = excluded.fingerprint, updated_at = now()",
+                " fingerprint = excluded.fingerprint, updated_at = now(),"
+                " previous_sealed = case when $6::interval is null then null"
+                "  when secret.fingerprint <> excluded.fingerprint then secret.sealed else secret.previous_sealed end,"
+                " previous_until = case when $6::interval is null then null"
+                "  when secret.fingerprint <> excluded.fingerprint then now() + $6 else secret.previous_until end",
                 tenant_id,
                 name,
                 sealed,
                 host,
                 fingerprint,
+                keep_previous,
             )
         return fingerprint
 
     async def get_secret(self, tenant_id: UUID, name: str, *, connection: Connection | None = None) -> Secret | None:
-        """The secret in the clear, or None."""
+        """The secret in the clear, or None. Whoever sends it somewhere says so with ``uses.note``."""
         async with self._in(tenant_id, connection) as conn:
             row = await conn.fetchrow(
-                "select sealed, host from secret where tenant_id = $1 and name = $2", tenant_id, name
+                "select sealed, host, case when previous_until > now() then previous_sealed end as previous"
+                " from secret where tenant_id = $1 and name = $2",
+                tenant_id,
+                name,
             )
         if row is None:
             return None
         value = await self.open(tenant_id, f"secret:{name}", row["sealed"], connection=connection)
-        return Secret(value.decode(), row["host"])
+        previous = None
+        if row["previous"] is not None:
+            previous = (await self.open(tenant_id, f"secret:{name}", row["previous"], connection=connection)).decode()
+        return Secret(value.decode(), row["host"], previous)
+
+    async def drop_previous(self, tenant_id: UUID, name: str, *, connection: Connection | None = None) -> bool:
+        """End the time in which a replaced value is valid beside the new one; False when there was none."""
+        async with self._in(tenant_id, connection) as conn:
+            status = await conn.execute(
+                "update secret set previous_sealed = null, previous_until = null"
+                " where tenant_id = $1 and name = $2 and previous_until > now()",
+                tenant_id,
+                name,
+            )
+        return bool(status != "UPDATE 0")
 
     async def delete_secret(self, tenant_id: UUID, name: str, *, connection: Connection | None = None) -> bool:
         """Remove it; False when there was none."""
@@ -150,20 +211,19 @@ class Vault:
         return bool(status != "DELETE 0")
 
     async def list_secrets(self, tenant_id: UUID) -> list[SecretInfo]:
-        """Names, fingerprints and hosts; no values."""
+        """Names, fingerprints, hosts and last uses; no values."""
         async with self._database.tenant(tenant_id) as conn:
             rows = await conn.fetch(
-                "select name, fingerprint, host, updated_at from secret where tenant_id = $1 order by name", tenant_id
+                "select s.name, s.fingerprint, s.host, s.updated_at, u.last_used_at from secret s"
+                " left join secret_use u on u.tenant_id = s.tenant_id and u.name = s.name"
+                " where s.tenant_id = $1 order by s.name",
+                tenant_id,
             )
         return [SecretInfo(**dict(row)) for row in rows]
 
     def forget(self, tenant_id: UUID) -> None:
         """Drop the cached keys of a tenant (its keys were deleted)."""
-        active = self._active.pop(tenant_id, None)
-        if active is not None:
-            self._keys.pop(active, None)
-
-    # --- data keys ---
+        self._keys.forget(tenant_id)
 
     @asynccontextmanager
     async def _in(self, tenant_id: UUID, connection: Connection | None) -> AsyncIterator[Connection]:
@@ -172,62 +232,3 @@ class Vault:
             return
         async with self._database.tenant(tenant_id) as own:
             yield own
-
-    @asynccontextmanager
-    async def _key_scope(self, tenant_id: UUID | None) -> AsyncIterator[Connection]:
-        scope = self._database.platform("vault: data key") if tenant_id is None else self._database.tenant(tenant_id)
-        async with scope as connection:
-            yield connection
-
-    def _remember(self, tenant_id: UUID | None, key_id: UUID, wrapped: bytes) -> DataKey:
-        material = self._kek.unwrap(wrapped, _wrap_label(tenant_id, key_id))
-        key = self._keys[key_id] = DataKey(key_id, material)
-        return key
-
-    async def _active_key(self, tenant_id: UUID | None) -> DataKey:
-        known = self._active.get(tenant_id)
-        if known is not None:
-            return self._keys[known]
-        async with self._making:
-            key_id, wrapped = await self._read_or_make(tenant_id)
-            key = self._remember(tenant_id, key_id, wrapped)
-            self._active[tenant_id] = key_id
-            return key
-
-    async def _read_or_make(self, tenant_id: UUID | None) -> tuple[UUID, bytes]:
-        """The stored active key; a new one is committed before anything is sealed under it."""
-        table = "platform_key" if tenant_id is None else "tenant_key"
-        query = f"select key_id, wrapped from {table} where retired_at is null"  # noqa: S608 - two constants
-        async with self._key_scope(tenant_id) as connection:
-            row = await connection.fetchrow(query)
-            if row is None:
-                key_id = uuid7()
-                wrapped = self._kek.wrap(os.urandom(32), _wrap_label(tenant_id, key_id))
-                columns, values = ("key_id, wrapped, kek_id", [key_id, wrapped, self._kek.kek_id])
-                if tenant_id is not None:
-                    columns, values = f"{columns}, tenant_id", [*values, tenant_id]
-                places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-                await connection.execute(
-                    f"insert into {table} ({columns}) values ({places}) on conflict do nothing",  # noqa: S608
-                    *values,
-                )
-                row = await connection.fetchrow(query)
-        assert row is not None
-        return row["key_id"], row["wrapped"]
-
-    async def _key(self, tenant_id: UUID | None, key_id: UUID, connection: Connection | None = None) -> DataKey:
-        if (known := self._keys.get(key_id)) is not None:
-            return known
-        table = "platform_key" if tenant_id is None else "tenant_key"
-        async with self._key_scope(tenant_id) if connection is None else nullcontext(connection) as reader:
-            wrapped = await reader.fetchval(
-                f"select wrapped from {table} where key_id = $1",  # noqa: S608 - two constants
-                key_id,
-            )
-        if wrapped is None:
-            raise SivoError(envelope.BROKEN, "sealed under a key that does not exist here", where="vault")
-        return self._remember(tenant_id, key_id, wrapped)
-
-
-def _wrap_label(tenant_id: UUID | None, key_id: UUID) -> str:
-    return f"{tenant_id or _PLATFORM}|{key_id}"

@@ -104,10 +104,10 @@ async def finish(connection: Connection, job: Claimed, step: Step, outcome: Outc
     return bool(status == "UPDATE 1")
 
 
-async def give_up(connection: Connection, job: Claimed, state: str, cause: str, now: datetime) -> None:
+async def give_up(connection: Connection, job: Claimed, state: str, cause: str, now: datetime) -> bool:
     """End a delivery without a request: ``cancelled`` (endpoint gone or off) or ``dead`` (it kills its workers)."""
     assert state in (CANCELLED, DEAD)
-    await connection.execute(
+    status = await connection.execute(
         "update webhook_delivery set state = $3, claimed_until = null, last_error = $4, finished_at = $5,"
         " body = case when $3 = 'cancelled' then null else body end"
         " where id = $1 and started = $2 and state = 'pending'",
@@ -117,6 +117,7 @@ async def give_up(connection: Connection, job: Claimed, state: str, cause: str, 
         cause,
         now,
     )
+    return bool(status == "UPDATE 1")
 
 
 async def expire(connection: Connection, tenant_id: UUID, dlq_days: int, now: datetime) -> int:

@@ -17,6 +17,10 @@ MAX_LOST_STARTS = 5
 #: Requests kept in a delivery's log.
 LOG_LENGTH = 20
 
+#: An endpoint that took nothing for so long, in at least so many requests, is switched off.
+LASTING = timedelta(days=5)
+LASTING_FAILURES = 10
+
 PENDING, DELIVERED, DEAD, CANCELLED = "pending", "delivered", "dead", "cancelled"
 
 
@@ -74,6 +78,11 @@ def keeps_killing(started: int, attempts: int) -> bool:
     return started - attempts > MAX_LOST_STARTS
 
 
+def lasting(failing_since: datetime, failures: int, now: datetime) -> bool:
+    """Whether an endpoint has failed without a break for so long that requests to it are only noise."""
+    return failures >= LASTING_FAILURES and now - failing_since >= LASTING
+
+
 def wants(subscribed: Iterable[str], endpoint_id: str, type_: str, data: dict[str, Any]) -> bool:
     """Whether an endpoint gets an event. A test goes to the endpoint it names, whatever that is subscribed to."""
     if type_ == WEBHOOK_TEST:
@@ -82,17 +91,22 @@ def wants(subscribed: Iterable[str], endpoint_id: str, type_: str, data: dict[st
     return "*" in names or type_ in names
 
 
-def signature(secret: str, body: bytes) -> str:
-    """Value of ``X-Sivo-Signature``: lower-case hex HMAC-SHA256 of the raw body."""
-    return "sha256=" + hmac.digest(secret.encode(), body, "sha256").hex()
+def signature(secret: str, body: bytes, previous: str | None = None) -> str:
+    """Value of ``X-Sivo-Signature``: lower-case hex HMAC-SHA256 of the raw body.
+
+    While a secret is being rotated there are two, that of the new one first, as a list in one field (RFC 9110 §5.6.1):
+    a receiver takes the request when any of them is right, so it may know the old secret, the new one, or both.
+    """
+    made = ["sha256=" + hmac.digest(one.encode(), body, "sha256").hex() for one in (secret, previous) if one]
+    return ", ".join(made)
 
 
-def headers(event_id: str, type_: str, secret: str, body: bytes) -> dict[str, str]:
+def headers(event_id: str, type_: str, secret: str, body: bytes, previous: str | None = None) -> dict[str, str]:
     """The headers of one request; the event id is the same in every attempt."""
     return {
         "Content-Type": "application/json",
         "User-Agent": "SIVO-Webhooks/1",
         "X-Sivo-Event-Id": event_id,
         "X-Sivo-Event-Type": type_,
-        "X-Sivo-Signature": signature(secret, body),
+        "X-Sivo-Signature": signature(secret, body, previous),
     }

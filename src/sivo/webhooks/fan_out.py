@@ -13,7 +13,7 @@ from sivo.config import state
 from sivo.db.scopes import Connection
 from sivo.events import outbox
 from sivo.events.catalogue import WEBHOOK_TEST
-from sivo.webhooks import engine
+from sivo.webhooks import engine, health
 from sivo.webhooks.resources import WEBHOOK_ENDPOINT
 
 RETRY_KEY = "webhooks.retry_max_attempts"
@@ -58,7 +58,10 @@ async def announce_saved(connection: Connection) -> None:
             row["tenant_id"],
             row["version"],
         )
-        if noted == "INSERT 0 1" and row["body"]["active"]:  # else another worker was faster
+        if noted != "INSERT 0 1":  # another worker was faster
+            continue
+        await health.saved(connection, row["id"], row["version"])
+        if row["body"]["active"]:
             await put_test(connection, row["tenant_id"], row["id"])
 
 
@@ -87,25 +90,33 @@ async def _fan_out_tenant(
     if not receivers:
         return
     default_retries = await key_value(connection, settings, tenant_id, RETRY_KEY)
+    off = await health.disabled(connection, [receiver.id for receiver in receivers])
     rows = [
-        _row(event, receiver, default_retries, now)
+        _row(event, receiver, default_retries, now, off.get(receiver.id))
         for event in events
         for receiver in receivers
         if engine.wants(receiver.body["events"], str(receiver.id), event.type, event.data)
     ]
     await connection.executemany(
         "insert into webhook_delivery"
-        " (id, tenant_id, endpoint_id, event_id, type, call_id, body, state, retry_max, due_at, created_at)"
-        " values ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $9) on conflict (endpoint_id, event_id) do nothing",
+        " (id, tenant_id, endpoint_id, event_id, type, call_id, body, retry_max, due_at, created_at,"
+        "  state, last_error, finished_at)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12)"
+        " on conflict (endpoint_id, event_id) do nothing",
         rows,
     )
 
 
-def _row(event: outbox.Event, receiver: Endpoint, default_retries: int, now: datetime) -> tuple[Any, ...]:
+def _row(
+    event: outbox.Event, receiver: Endpoint, default_retries: int, now: datetime, off: str | None
+) -> tuple[Any, ...]:
+    """One delivery; for an endpoint that is switched off (``off`` says why) it waits in the dead-letter queue."""
     own = receiver.body.get("retry_max_attempts")
     retries = default_retries if own is None else own
     body = outbox.envelope(event)
-    return uuid7(), event.tenant_id, receiver.id, event.id, event.type, _call_of(event.data), body, retries, now
+    waits = off is not None and event.type != WEBHOOK_TEST
+    end = (engine.DEAD, off, now) if waits else (engine.PENDING, None, None)
+    return uuid7(), event.tenant_id, receiver.id, event.id, event.type, _call_of(event.data), body, retries, now, *end
 
 
 def _call_of(data: dict[str, Any]) -> UUID | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any
 from uuid import UUID
@@ -25,6 +26,10 @@ def _known_event(value: str) -> str:
 
 #: An event type of the catalogue, or ``*`` for all.
 EventName = Annotated[str, AfterValidator(_known_event)]
+
+
+#: A signing secret that was replaced signs beside the new one for so long: receivers change over one after another.
+OVERLAP = timedelta(hours=24)
 
 
 def signing_secret() -> str:
@@ -58,7 +63,7 @@ WEBHOOK_ENDPOINT = register_kind(
         name="webhook_endpoint",
         plural="webhooks",
         model=WebhookEndpoint,
-        secrets=(SecretField("secret", generate=signing_secret, min_length=16, max_length=256),),
+        secrets=(SecretField("secret", generate=signing_secret, min_length=16, max_length=256, overlap=OVERLAP),),
         check=_check,
     )
 )

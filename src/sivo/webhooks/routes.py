@@ -10,11 +10,9 @@ from fastapi import APIRouter, Depends, Response, status
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode, page
 from sivo.base.errors import SivoError
-from sivo.config import state
 from sivo.identity.access import READERS, WRITERS, Principal, require
-from sivo.webhooks import deliveries
+from sivo.webhooks import deliveries, endpoint_routes
 from sivo.webhooks.fan_out import put_test
-from sivo.webhooks.resources import WEBHOOK_ENDPOINT
 
 DeliveryState = Literal["pending", "delivered", "dead", "cancelled"]
 
@@ -58,18 +56,11 @@ def make_router(context: Context) -> APIRouter:
     async def test(endpoint_id: UUID, who: Annotated[Principal, Depends(require(*WRITERS))]) -> dict[str, str]:
         """Send ``webhook.test`` to one endpoint."""
         async with context.database.tenant(who.tenant_id) as connection:
-            found = await state_of(connection, who.tenant_id, endpoint_id)
-            if found is None:
-                raise SivoError("NOT_FOUND", f"there is no webhook endpoint {endpoint_id}", where="webhook_endpoint")
+            await endpoint_routes.known(connection, who.tenant_id, endpoint_id)
             return {"event_id": await put_test(connection, who.tenant_id, endpoint_id)}
 
+    endpoint_routes.add(router, context)
     return router
-
-
-async def state_of(connection: Any, tenant_id: UUID, endpoint_id: UUID) -> state.Resource | None:
-    """The endpoint, if the tenant has it."""
-    found = (await state.resources_by_id(connection, tenant_id, [endpoint_id])).get(endpoint_id)
-    return found if found is not None and found.kind == WEBHOOK_ENDPOINT.name else None
 
 
 def _uuid(value: Any) -> UUID:

@@ -20,11 +20,12 @@ from sivo.base.settings import Settings
 from sivo.config import state
 from sivo.db.scopes import Connection, Database
 from sivo.events import outbox
+from sivo.events.catalogue import WEBHOOK_TEST
 from sivo.outbound.client import GuardedClient, Limits
-from sivo.vault.vault import Vault
-from sivo.webhooks import deliveries, engine
+from sivo.vault.vault import Secret, Vault
+from sivo.webhooks import deliveries, engine, health
 from sivo.webhooks.deliveries import Claimed
-from sivo.webhooks.engine import Outcome, Progress
+from sivo.webhooks.engine import Outcome, Progress, Step
 from sivo.webhooks.fan_out import DLQ_KEY, TIMEOUT_KEY, fan_out, key_value
 from sivo.webhooks.resources import WEBHOOK_ENDPOINT
 
@@ -44,6 +45,10 @@ _log = logs.get("webhooks")
 
 class _EndpointGoneError(Exception):
     """The endpoint was deleted or switched off."""
+
+
+class _EndpointFailedError(Exception):
+    """The endpoint was switched off because it failed for days; the text says so."""
 
 
 class Sender:
@@ -152,27 +157,32 @@ class Sender:
         except _EndpointGoneError:
             await self._give_up(job, engine.CANCELLED, "the endpoint was removed or switched off", now)
             return
+        except _EndpointFailedError as failed:
+            await self._give_up(job, engine.DEAD, str(failed), now)
+            return
         outcome = await self._send(job, url, secret, timeout_ms)
         step = engine.after(Progress(job.attempts, job.retry_max), outcome, now)
-        await self._write(lambda connection: deliveries.finish(connection, job, step, outcome, now))
+        disabled = await self._write(lambda connection: _note(connection, job, step, outcome, now))
+        if disabled:
+            log.warning("endpoint_disabled", endpoint=str(job.endpoint_id))
         log.info("delivery_attempt", state=step.state, status=outcome.status, error=outcome.error, ms=outcome.took_ms)
 
     async def _give_up(self, job: Claimed, state_: str, cause: str, now: datetime) -> None:
         await self._write(lambda connection: deliveries.give_up(connection, job, state_, cause, now))
 
-    async def _write(self, write: Callable[[Connection], Awaitable[object]]) -> None:
+    async def _write(self, write: Callable[[Connection], Awaitable[bool]]) -> bool:
         """Write an outcome down; a database that is away for a moment must not turn it into a duplicate request."""
         for pause in (*_WRITE_PAUSES_S, None):
             try:
                 async with self._database.platform("webhooks: outcome") as connection:
-                    await write(connection)
-                    return
+                    return await write(connection)
             except SivoError as error:
                 if error.code != "UNAVAILABLE" or pause is None:
                     raise
             await asyncio.sleep(pause)
+        raise AssertionError("the last try returns or raises")
 
-    async def _send(self, job: Claimed, url: str, secret: str, timeout_ms: int) -> Outcome:
+    async def _send(self, job: Claimed, url: str, secret: Secret, timeout_ms: int) -> Outcome:
         """One request; every failure becomes an outcome. URL, secret and time-out are those of this moment."""
         began = asyncio.get_running_loop().time()
 
@@ -184,7 +194,7 @@ class Sender:
                 "POST",
                 url,
                 data=job.body,
-                headers=engine.headers(job.event_id, job.type, secret, job.body),
+                headers=engine.headers(job.event_id, job.type, secret.value, job.body, secret.previous),
                 limits=Limits(total=timeout_ms / 1000, connect=timeout_ms / 1000, max_bytes=_MAX_ANSWER),
             )
         except SivoError as error:
@@ -193,11 +203,14 @@ class Sender:
             return Outcome(answer.status, None, took())
         return Outcome(answer.status, f"the endpoint answered {answer.status}", took())
 
-    async def _target(self, job: Claimed) -> tuple[str, str, int]:
+    async def _target(self, job: Claimed) -> tuple[str, Secret, int]:
         async with self._database.tenant(job.tenant_id) as connection:
             found = (await state.resources_by_id(connection, job.tenant_id, [job.endpoint_id])).get(job.endpoint_id)
             if found is None or not found.body["active"]:
                 raise _EndpointGoneError
+            off = await health.disabled(connection, [job.endpoint_id])
+            if off and job.type != WEBHOOK_TEST:
+                raise _EndpointFailedError(off[job.endpoint_id])
             timeout_ms = found.body.get("timeout_ms")
             if timeout_ms is None:
                 timeout_ms = await key_value(connection, self._settings, job.tenant_id, TIMEOUT_KEY)
@@ -207,4 +220,12 @@ class Sender:
         secret = await self._vault.get_secret(job.tenant_id, name)
         if secret is None:
             raise _EndpointGoneError
-        return found.body["url"], secret.value, timeout_ms
+        self._vault.uses.note(job.tenant_id, name)
+        return found.body["url"], secret, timeout_ms
+
+
+async def _note(connection: Connection, job: Claimed, step: Step, outcome: Outcome, now: datetime) -> bool:
+    """Write an attempt down and what it says about its endpoint; True when that is switched off for it."""
+    if not await deliveries.finish(connection, job, step, outcome, now):
+        return False
+    return await health.note(connection, job.tenant_id, job.endpoint_id, outcome, now)
