@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable
 
 from sivo.sip.errors import SipParseError
+from sivo.sip.matching import answer_key, dialog_key, merge_key, server_key
 from sivo.sip.message import Request, Response, new_branch, new_tag, parse, response_to, salvage
 from sivo.sip.peer import Peer
 from sivo.sip.transactions.base import ClientTransaction, Key, ServerTransaction, State, Timed
@@ -32,7 +33,7 @@ from sivo.sip.transactions.outputs import (
 from sivo.sip.transactions.server import NonInviteServerTransaction
 from sivo.sip.transactions.timers import Timers
 from sivo.sip.uas_core import Answered, Unacknowledged
-from sivo.sip.via import MAGIC_COOKIE, Via
+from sivo.sip.via import Via
 
 #: Server transactions kept at the same time; requests above it are answered 503 without state.
 MAX_TRANSACTIONS = 20_000
@@ -179,14 +180,14 @@ class TransactionLayer:
         return None
 
     def _is_merged(self, request: Request) -> bool:
-        known = self._merged.get(_merge_key(request))
+        known = self._merged.get(merge_key(request))
         # Some phones answer a challenge without a new CSeq: that is a new attempt, not a second path.
         return known is not None and (known.final is None or known.final.status not in (401, 407))
 
     def _new_request(self, request: Request, key: Key, source: Peer, local: Peer, now: float) -> list[Output]:
         txn = self._open(request, key, source, local, now)
         if request.to.tag is None:
-            self._merged[_merge_key(request)] = txn
+            self._merged[merge_key(request)] = txn
         if request.method == "BYE":
             self._stop_repeating(request)
         if request.method == "PRACK":
@@ -211,7 +212,7 @@ class TransactionLayer:
             txn.receive(request, now)
             self._settle(txn)
             return [Received(request, source)]
-        answered = self._answered.get(_dialog_key(request), {}).get(request.cseq[0])
+        answered = self._answered.get(dialog_key(request), {}).get(request.cseq[0])
         if answered is None:
             return [Dropped("stray-ack", source)]
         outputs: list[Output] = [Received(request, source)]
@@ -235,7 +236,7 @@ class TransactionLayer:
 
     def _prack(self, request: Request) -> int:
         """The answer to a PRACK (RFC 3262 §3): 200 when it is for a 1xx of ours that waits for it, else 481."""
-        waiting = self._reliable.get(_dialog_key(request))
+        waiting = self._reliable.get(dialog_key(request))
         if waiting is None or waiting.ended:
             return 481
         number, method = waiting.txn.request.cseq
@@ -247,7 +248,7 @@ class TransactionLayer:
 
     def _stop_repeating(self, bye: Request) -> None:
         """A BYE says that the peer has the 2xx, also when its ACK was lost."""
-        for answered in self._answered.get(_dialog_key(bye), {}).values():
+        for answered in self._answered.get(dialog_key(bye), {}).values():
             answered.acknowledge()
 
     # --- what comes from the transaction user -------------------------------------------------------------------
@@ -258,10 +259,10 @@ class TransactionLayer:
         outputs = txn.respond(response, now)
         if first_success and outputs:
             answered = Answered(txn, response, now)
-            self._answered.setdefault(_answer_key(response), {})[response.cseq[0]] = answered
+            self._answered.setdefault(answer_key(response), {})[response.cseq[0]] = answered
             self._settle(answered)
         elif outputs and response.is_provisional and "RSeq" in response.headers:
-            waiting = self._reliable[_answer_key(response)] = Unacknowledged(txn, response, now)
+            waiting = self._reliable[answer_key(response)] = Unacknowledged(txn, response, now)
             self._settle(waiting)
         self._settle(txn)
         return outputs
@@ -357,7 +358,7 @@ class TransactionLayer:
     def _forget(self, timed: Timed) -> None:
         if isinstance(timed, ServerTransaction):
             self._servers.pop(timed.key, None)
-            if self._merged.get(merge := _merge_key(timed.request)) is timed:
+            if self._merged.get(merge := merge_key(timed.request)) is timed:
                 del self._merged[merge]
         elif isinstance(timed, ClientTransaction):
             self._clients.pop(timed.key, None)
@@ -366,7 +367,7 @@ class TransactionLayer:
             if self._reliable.get(waiting) is timed:
                 del self._reliable[waiting]
         elif isinstance(timed, Answered) and timed.txn.final is not None:
-            known = self._answered.get(key := _answer_key(timed.txn.final), {})
+            known = self._answered.get(key := answer_key(timed.txn.final), {})
             known.pop(timed.txn.final.cseq[0], None)
             if not known:
                 self._answered.pop(key, None)
@@ -386,31 +387,6 @@ def _check(request: Request) -> None:
     request.validate()
     if not request.uri.is_sip and request.uri.scheme != "tel":
         raise SipParseError(f"scheme {request.uri.scheme[:20]!r}", "Request-URI", sip_status=416)
-
-
-def server_key(request: Request) -> Key:
-    """What a request is matched by on the server side (§17.2.3); the last part is the method, INVITE for ACK."""
-    via = request.via
-    method = "INVITE" if request.method == "ACK" else request.method
-    if via.branch.startswith(MAGIC_COOKIE) and len(via.branch) > len(MAGIC_COOKIE):
-        return (via.branch, via.sent_by, method)
-    number, _ = request.cseq
-    return (str(request.uri), request.from_.tag or "", request.call_id, str(number), str(via), method)
-
-
-def _merge_key(request: Request) -> Key:
-    number, method = request.cseq
-    return (request.call_id, request.from_.tag or "", str(number), method)
-
-
-def _dialog_key(request: Request) -> Key:
-    """Call-ID, our tag, their tag of a request received."""
-    return (request.call_id, request.to.tag or "", request.from_.tag or "")
-
-
-def _answer_key(response: Response) -> Key:
-    """The same of an answer that we sent."""
-    return (response.call_id, response.to.tag or "", response.from_.tag or "")
 
 
 def _for_user(outputs: list[Output]) -> list[Output]:
