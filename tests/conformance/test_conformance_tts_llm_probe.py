@@ -61,6 +61,13 @@ WRONG: dict[str, tuple[str, dict[str, Any], list[FaultOrder], str, str]] = {
     "model": ("llm", {"ai.llm_model": "llama-3.1-8b"}, [], "model", "openai/gpt-oss-120b"),
     "voice": ("tts", {"ai.tts_voice_id": "nobody", "ai.tts_model": "eleven_v3"}, [], "voice", "voice"),
     "tts quota": ("tts", {}, [FaultOrder(protocol="elevenlabs_ws", kind="error", times=9)], "quota", "quota_exceeded"),
+    "tts handshake": (
+        "tts",
+        {},
+        [FaultOrder(protocol=f"elevenlabs_{way}", kind="quota_exceeded", times=9) for way in ("ws", "http")],
+        "quota",
+        "quota_exceeded",
+    ),
     "tts model": ("tts", {"ai.tts_model": "eleven_nova_v2"}, [], "model", "eleven_nova_v2"),
     "stt key": ("stt", {}, [FaultOrder(protocol="deepgram", kind="auth_error", times=9)], "key", ""),
     "dns": ("llm", {"ai.llm_base_url": "https://no-such-host.invalid/v1"}, [], "dns", "cannot be resolved"),

@@ -12,9 +12,9 @@ from sivo.speech.elevenlabs_http import ElevenLabsHttp
 from sivo.speech.elevenlabs_socket import ElevenLabsSocket
 from sivo.speech.faults import ProviderError
 
-#: The handshake was refused for something else than the account: the dialogue socket needs access that not every
-#: workspace has. Over HTTP the same model is open to all, and what is wrong gets its name.
-_NO_SOCKET = (400, 403, 404)
+#: The dialogue socket needs access that not every workspace has; over HTTP the same model is open to all. A refused
+#: handshake gives no body, so only over HTTP does what is wrong get its name: a 401 is a wrong key or a spent quota.
+_NO_SOCKET = (400, 401, 403, 404)
 
 
 class ElevenLabsSynthesizer:

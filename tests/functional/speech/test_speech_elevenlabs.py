@@ -147,7 +147,6 @@ async def test_a_refused_handshake_is_no_end_while_http_is_open() -> None:
 
 
 FAULTS = {
-    "invalid_api_key": ("rejected", "credential"),
     "too_many_concurrent_requests": ("rejected", "HTTP 429"),
     "internal_server_error": ("refused", "HTTP 500"),
     "refused": ("refused", ""),
@@ -174,6 +173,18 @@ async def test_every_fault_of_the_socket_has_its_name(kind: str) -> None:
             audio, _ = await collect(made, TEXT)
             assert audio, "the next utterance has a socket that works"
     assert account.offences == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("invalid_api_key", "credential"), ("quota_exceeded", "the quota of characters is used up")]
+)
+async def test_what_refuses_a_handshake_gets_its_name_over_http(kind: str, words: str) -> None:
+    faults = [FaultOrder(protocol=protocol, kind=kind, times=9) for protocol in (WS, HTTP)]
+    async with voice(Script(faults=faults)) as (made, _):
+        with pytest.raises(ProviderError) as failed:
+            await collect(made, TEXT)
+    assert (failed.value.cause, failed.value.status) == ("rejected", 401)
+    assert words in failed.value.detail and kind in failed.value.detail
 
 
 @pytest.mark.parametrize(
