@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,8 @@ def simulate(
     script: Annotated[
         Path | None, typer.Option(help="JSON file: API key -> script; only these keys are then accepted.")
     ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain: serve https:// and wss://.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM key of it.")] = None,
 ) -> None:
     """Serve doubles of the speech and language vendors until interrupted; any API key is accepted without --script."""
     from sivo.simulators import role
@@ -32,12 +35,26 @@ def simulate(
             raise CliError(f"{script}: {error}", 2) from error
         for key, one in scripts.items():
             world.make(key, one)
+    tls = _tls(tls_certificate, tls_key)
 
     async def serve() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        print(f"simulators on http://{host}:{port}; scripts and ledgers below /sim", flush=True)
-        await role.run(world, host, port, stop)
+        print(f"simulators on {'https' if tls else 'http'}://{host}:{port}; scripts and ledgers below /sim", flush=True)
+        await role.run(world, host, port, stop, tls)
 
     asyncio.run(serve())
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise CliError("--tls-certificate and --tls-key go together", 2)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise CliError(f"{certificate}: {error}", 2) from error
+    return context

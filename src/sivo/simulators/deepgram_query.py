@@ -36,7 +36,7 @@ def _count(value: str) -> int:
 
 _FLAGS = (
     *("dictation", "diarize", "interim_results", "mip_opt_out", "multichannel", "numerals", "profanity_filter"),
-    *("punctuate", "smart_format", "vad_events", "detect_entities"),
+    *("punctuate", "smart_format", "vad_events", "detect_entities", "filler_words", "no_delay"),
 )
 _NUMBERS = ("channels", "sample_rate", "utterance_end_ms")
 _TEXTS = ("callback", "callback_method", "diarize_model", "encoding", "language", "model", "version")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,19 +46,22 @@ def make_app(world: World) -> web.Application:
 
 
 @asynccontextmanager
-async def serving(world: World, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
-    """Serve inside the ``async with``; gives the port. ``OSError`` when it is taken."""
+async def serving(
+    world: World, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve inside the ``async with``; gives the port. With ``tls`` everything is https:// and wss://. ``OSError``
+    when the port is taken."""
     runner = web.AppRunner(make_app(world), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
 
-async def run(world: World, host: str, port: int, stop: asyncio.Event) -> None:
+async def run(world: World, host: str, port: int, stop: asyncio.Event, tls: ssl.SSLContext | None = None) -> None:
     """Serve until ``stop`` is set."""
-    async with serving(world, host, port) as actual:
-        _log.info("simulators serve", host=host, port=actual)
+    async with serving(world, host, port, tls) as actual:
+        _log.info("simulators serve", host=host, port=actual, tls=tls is not None)
         await stop.wait()
