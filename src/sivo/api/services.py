@@ -19,15 +19,18 @@ async def open_context(settings: Settings, clock: Clock, database: Database) -> 
     """Everything the routers need, on an open database; closed when the block ends."""
     vault = await Vault.for_node(database, settings)
     identity = Identity(settings, clock, database, vault)
+    resources = await Resources.open(settings, clock, database, vault)
     try:
         await identity.start()
+        await resources.live.start()
         yield Context(
             settings=settings,
             clock=clock,
             database=database,
             vault=vault,
-            resources=await Resources.open(settings, clock, database, vault),
+            resources=resources,
             identity=identity,
         )
     finally:
+        await resources.live.stop()
         identity.close()

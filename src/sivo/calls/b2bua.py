@@ -6,6 +6,8 @@ who answers, the call's machine what happens.
 
 from __future__ import annotations
 
+import asyncio
+
 from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
@@ -48,6 +50,8 @@ class B2bua:
         self._registering = registering
         self._exchange = exchange
         self._effects = effects
+        #: New calls that wait for the database's answer (see :meth:`LiveDirectory.ask`).
+        self._asking: set[asyncio.Task[None]] = set()
 
     # --- TransactionUser ---
 
@@ -63,6 +67,20 @@ class B2bua:
         if refusal is not None:
             self._s.sip.respond(txn, refusal)
             return
+        if request.method == "INVITE" and not request.to.tag and not self._s.directory.told:
+            # Nobody tells this process of changes now, so it asks before the call is routed.
+            asking = asyncio.create_task(self._when_asked(txn, request, source))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+            return
+        self._take(txn, request, source)
+
+    async def _when_asked(self, txn: ServerTransaction, request: Request, source: Peer) -> None:
+        await self._s.directory.ask()
+        if txn.final is None:  # not cancelled meanwhile
+            self._take(txn, request, source)
+
+    def _take(self, txn: ServerTransaction, request: Request, source: Peer) -> None:
         try:
             if request.to.tag:
                 self._in_dialog(txn, request)

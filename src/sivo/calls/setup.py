@@ -81,7 +81,7 @@ class Setup:
         extension: Extension | None,
     ) -> None:
         picture = self._s.directory.current.pictures.get(tenant.id)
-        if self.closed or picture is None:
+        if self.closed or picture is None or self._s.directory.too_old:
             self._s.sip.respond(txn, txn.response(503, headers=[("Retry-After", str(RETRY_AFTER))]))
             return
         caller = CallerLeg(self._s.sip, txn, source)

@@ -16,6 +16,7 @@ from sivo.config import all_kinds, state
 from sivo.config.change import Author, Change, Create, Delete, Entry, Update
 from sivo.config.changes import ChangeSets, Hook, Preview
 from sivo.config.kinds import PLATFORM_ID
+from sivo.config.live import LiveDocuments
 from sivo.config.state import Resource, TenantRow
 from sivo.db.scopes import Database
 from sivo.vault.vault import Vault
@@ -37,9 +38,13 @@ def checkpoint_folder(settings: Settings) -> Checkpoints:
 class Resources:
     """Reads in the tenant's scope, writes through :class:`ChangeSets`. Made by :meth:`open`."""
 
-    def __init__(self, database: Database, changes: ChangeSets, key: LedgerKey, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, database: Database, changes: ChangeSets, key: LedgerKey, checkpoints: Checkpoints, live: LiveDocuments
+    ) -> None:
         all_kinds.load()
         self._database = database
+        #: Documents that were shown lately; whoever reads what it wrote a moment ago finds it.
+        self.live = live
         self._changes = changes
         self.ledger_key = key
         self.checkpoints = checkpoints
@@ -49,7 +54,8 @@ class Resources:
         """Load the ledger's key (made at the first use) and return a ready store."""
         key = await LedgerKey.load(vault)
         checkpoints = checkpoint_folder(settings)
-        return cls(database, ChangeSets(settings, clock, database, vault, key, checkpoints), key, checkpoints)
+        changes = ChangeSets(settings, clock, database, vault, key, checkpoints)
+        return cls(database, changes, key, checkpoints, LiveDocuments(database, clock))
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -64,7 +70,10 @@ class Resources:
         also: Hook | None = None,
     ) -> Entry:
         """One change-set; see :meth:`ChangeSets.apply`."""
-        return await self._changes.apply(tenant_id, author, reason, changes, precondition=precondition, also=also)
+        try:
+            return await self._changes.apply(tenant_id, author, reason, changes, precondition=precondition, also=also)
+        finally:
+            self.live.changed(tenant_id)  # also after a commit whose answer was lost
 
     async def preview(self, tenant_id: UUID, author: Author, changes: Sequence[Change]) -> Preview:
         """What a change-set would do; see :meth:`ChangeSets.preview`."""

@@ -26,6 +26,7 @@ from sivo.config.http import (
 )
 from sivo.config.impact import impact
 from sivo.config.kinds import PLATFORM_ID
+from sivo.config.live import Shown
 from sivo.config.past import moment_of, picture
 from sivo.config.plans import CONFIRMATION_REQUIRED
 from sivo.config.resolve import Resolver
@@ -68,6 +69,13 @@ class _Plane:
         kids = [str(key["kid"]) for key in self._context.identity.keys.jwks()["keys"]]
         found = document(resolver, role, names, kids)
         return found, config_tag(version, found, role, scope)
+
+    async def shown(self, chain: UUID, scope: Scope, role: str) -> Shown:
+        """As :meth:`get`, encoded and remembered until something changes."""
+        kids = tuple(self._context.identity.keys.kids())
+        return await self._context.resources.live.get(
+            chain, (str(scope), role, kids), lambda: self.get(chain, scope, role)
+        )
 
     async def explained(self, chain: UUID, scope: Scope, role: str) -> tuple[dict[str, Any], str]:
         """Every key that the role may see with its explanation, and an entity tag."""
@@ -154,12 +162,18 @@ def _config_router(context: Context) -> APIRouter:
     ) -> dict[str, Any] | Response:
         """Effective values as flat JSON: every key that the role may see, then secrets and JWT keys as `***`."""
         chain = chain_of(who, scope)
+        if at is None and not explain:
+            body, tag = await plane.shown(chain, scope, who.role)
+            headers = {"ETag": tag, "Cache-Control": "no-cache"}
+            if same_content(if_none_match, tag):
+                return Response(status_code=304, headers=headers)
+            return Response(body, media_type="application/json", headers=headers)
         if at is not None:
             resolver, version = await plane.at(chain, scope, at)
             found = explanations(resolver, who.role) if explain else document(resolver, who.role, [], [])
             tag = config_tag(version, found, who.role, scope)
         else:
-            found, tag = await (plane.explained if explain else plane.get)(chain, scope, who.role)
+            found, tag = await plane.explained(chain, scope, who.role)
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if same_content(if_none_match, tag):
             return Response(status_code=304, headers=headers)

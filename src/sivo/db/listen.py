@@ -38,6 +38,12 @@ class Listener:
         except TimeoutError:
             _log.warning("listen_waits_for_database", channel=channel)
 
+    @property
+    def connected(self) -> bool:
+        """Whether LISTEN is in force on a connection that stands."""
+        connection = self._connection
+        return self._ready.is_set() and connection is not None and not connection.is_closed()
+
     async def close(self) -> None:
         """Stop listening."""
         if self._task is not None:
@@ -82,6 +88,6 @@ class Listener:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             _log.warning("listen_connection_lost", cause=type(error).__name__)
         finally:
-            self._connection = None
             self._ready.clear()
+            self._connection = None
             connection.terminate()

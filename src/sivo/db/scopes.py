@@ -138,6 +138,11 @@ class Database:
         """
         await self._listener.add(channel, callback)
 
+    @property
+    def listening(self) -> bool:
+        """Whether notifications reach this process now. While they do not, nothing that was remembered is sure."""
+        return self._listener.connected
+
     @asynccontextmanager
     async def _scope(self, setting: str) -> AsyncIterator[Connection]:
         connection = await self._acquire()

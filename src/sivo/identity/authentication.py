@@ -94,7 +94,7 @@ class Authentication:
             return await self._in_tenant(self._seen_from(local, request), request)
         if token is None:
             raise SivoError("UNAUTHENTICATED", "this route needs an access token", where="header Authorization")
-        caller = self.cache.get(token) or await self._verify(token)
+        caller = await self._remembered(token) or await self._verify(token)
         if request.url.path not in OWN_LIMIT:
             limit = self._overrides.limit(GENERAL, caller.home_id)
             counted_by = f"key:{caller.key_id}" if caller.key_id else str(caller.user_id)
@@ -122,6 +122,18 @@ class Authentication:
             self.cache.forget_tenant(UUID(payload))
         except ValueError:
             self.cache.clear()
+
+    async def _remembered(self, token: str) -> Caller | None:
+        """What is remembered of a token, as far as a change of it would have been told."""
+        known = self.cache.get(token)
+        if known is None or self._database.listening:
+            return known
+        try:
+            return await self._verify(token)
+        except SivoError as error:
+            if error.code != "UNAVAILABLE":
+                raise
+            return known  # for the minute that the cache keeps it
 
     async def _verify(self, token: str) -> Caller:
         generation = self.cache.generation

@@ -46,7 +46,7 @@ class Identity:
         self.rates = ExactRates(database, clock)
         self.people = People(database, settings)
         self.directory = Directory(database, clock)
-        self.hosts = Hosts(self.directory, clock)
+        self.hosts = Hosts(self.directory, clock, lambda: database.listening)
         self.locks = Locks(database, vault, clock)
         self.factors = SecondFactors(vault, self.people, settings, clock)
         self.grants = Grants(database, self.people, self.tokens, clock)

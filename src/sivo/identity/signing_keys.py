@@ -104,6 +104,11 @@ class SigningKeys:
         now = self._clock.now()
         return {"keys": [_public(key.key, key.kid) for key in self._keys.values() if key.verifies_at(now)]}
 
+    def kids(self) -> list[str]:
+        """Ids of the keys that :meth:`jwks` publishes."""
+        now = self._clock.now()
+        return [key.kid for key in self._keys.values() if key.verifies_at(now)]
+
     def listing(self) -> list[dict[str, Any]]:
         """Ages of the keys, for operators."""
         now, current = self._clock.now(), self.current().kid

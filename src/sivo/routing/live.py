@@ -1,19 +1,22 @@
 """The directory as it is now: one immutable picture that is replaced when the configuration changes.
 
-A change is announced by NOTIFY ``sivo_config`` in the transaction that made it; a poll of the versions catches what an
-announcement missed. While the database is away the last picture stays in force.
+A change is announced by NOTIFY ``sivo_config`` in the transaction that made it; comparing versions every
+:data:`POLL_SECONDS` catches what an announcement missed. Whoever was announced by name is read at once, in front of
+the many that a change of the platform makes due. While the database is away the last picture stays in force, for new
+calls :data:`LAST_KNOWN_GOOD_S` long.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 
 from sivo.base import logs
+from sivo.base.clock import Clock, SystemClock
 from sivo.base.errors import SivoError
 from sivo.config.kinds import PLATFORM_ID
 from sivo.db.scopes import Database
@@ -21,19 +24,33 @@ from sivo.routing.directory import Directory, TenantPicture
 from sivo.routing.loader import Loader
 
 CHANNEL = "sivo_config"
-POLL_SECONDS = 3.0
+#: Between two comparisons of versions: with the reading itself below the 3 s that a lost announcement may cost.
+POLL_SECONDS = 2.5
+#: After a reading that failed.
+RETRY_SECONDS = 0.5
+#: How old what is known may be for a new call, when the database cannot be asked.
+LAST_KNOWN_GOOD_S = 60.0
+#: How long a new call waits for the database when announcements do not come.
+ASK_SECONDS = 1.0
+#: Tenants that are read before the next picture stands and before who was announced meanwhile gets its turn.
+_SLICE = 20
 log = logs.get("routing")
 
 
 class LiveDirectory:
     """Keeps :attr:`current` up to date from :meth:`start` to :meth:`stop`."""
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader, clock: Clock | None = None) -> None:
         self.current = Directory()
         self._loader = loader
+        self._clock = clock or SystemClock()
         self._due: set[UUID] = set()
         self._all_due = True
+        self._platform: int | None = None
         self._wake = asyncio.Event()
+        self._reading = asyncio.Lock()
+        #: Monotonic seconds of the last comparison with the database.
+        self._compared_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self._watchers: list[Callable[[set[UUID]], None]] = []
 
@@ -53,39 +70,87 @@ class LiveDirectory:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    # --- for new calls ---
+
+    @property
+    def told(self) -> bool:
+        """Whether changes are announced as they are made. If not, :meth:`ask` before each new call."""
+        return self._loader.told
+
+    @property
+    def too_old(self) -> bool:
+        """Whether what is known is older than a new call may rely on."""
+        return self._clock.monotonic() - self._compared_at > LAST_KNOWN_GOOD_S
+
+    async def ask(self) -> None:
+        """Compare with the database now, for :data:`ASK_SECONDS` at most; without an answer all stays as it is."""
+        try:
+            await asyncio.wait_for(self.refresh(), ASK_SECONDS)
+        except (SivoError, TimeoutError) as error:
+            log.warning("a new call meets the last known configuration", cause=type(error).__name__)
+
+    # --- keeping up ---
+
     async def refresh(self) -> None:
         """Replace the pictures of all tenants whose version moved, and of those announced as changed."""
-        due, self._due = self._due, set()
+        async with self._reading:
+            await self._read_announced()
+            await self._compare()
+
+    async def _read_announced(self) -> None:
+        while self._due:
+            batch = [self._due.pop() for _ in range(min(_SLICE, len(self._due)))]
+            await self._read(batch)
+
+    async def _compare(self) -> None:
         everything, self._all_due = self._all_due, False
         try:
             versions = await self._loader.versions()
-            known = self.current.pictures
-            now = datetime.now(UTC)
-            moved = {id for id, version in versions.items() if everything or _is_stale(known.get(id), version, now)}
-            changed = (moved | due) & versions.keys() | (known.keys() - versions.keys())
-            if not changed:
-                return
-            pictures = {id: picture for id, picture in known.items() if id in versions}
-            for tenant_id in sorted(changed & versions.keys()):
-                picture = await self._load(tenant_id)
-                if picture is not None:
-                    pictures[tenant_id] = picture
         except SivoError:
-            self._due |= due
             self._all_due |= everything
             raise
+        platform = versions.pop(PLATFORM_ID, None)
+        everything |= platform != self._platform
+        self._platform = platform
+        known, now = self.current.pictures, datetime.now(UTC)
+        moved = [id for id, version in versions.items() if everything or _is_stale(known.get(id), version, now)]
+        gone = known.keys() - versions.keys()
+        if gone:
+            self._swap({}, gone)
+        for first in range(0, len(moved), _SLICE):
+            try:
+                await self._read_announced()
+                await self._read(moved[first : first + _SLICE])
+            except SivoError:
+                self._due |= set(moved[first:])
+                raise
+        self._compared_at = self._clock.monotonic()
+
+    async def _read(self, tenants: list[UUID]) -> None:
+        try:
+            read = {id: await self._load(id) for id in sorted(tenants)}
+        except SivoError:
+            self._due |= set(tenants)
+            raise
+        self._swap({id: one for id, one in read.items() if one is not None}, [id for id in read if read[id] is None])
+        log.info("directory refreshed", tenants=len(self.current.pictures), changed=len(read))
+
+    def _swap(self, read: dict[UUID, TenantPicture], gone: Iterable[UUID]) -> None:
+        pictures = {**self.current.pictures, **read}
+        for tenant_id in gone:
+            pictures.pop(tenant_id, None)
         self.current = Directory(pictures.values())
-        log.info("directory refreshed", tenants=len(pictures), changed=len(changed))
         for watcher in self._watchers:
-            watcher(changed)
+            watcher({*read, *gone})
 
     async def _load(self, tenant_id: UUID) -> TenantPicture | None:
         try:
             return await self._loader.load(tenant_id)
-        except SivoError as error:
-            if error.code == "UNAVAILABLE":
+        except Exception as error:
+            if isinstance(error, SivoError) and error.code == "UNAVAILABLE":
                 raise
-            log.error("a tenant cannot be loaded", tenant=str(tenant_id), error=str(error))
+            # One tenant that cannot be read must not keep all others from what they changed.
+            log.error("a tenant cannot be loaded", tenant=str(tenant_id), error=f"{type(error).__name__}: {error}")
             return self.current.pictures.get(tenant_id)
 
     def _announced(self, payload: str) -> None:
@@ -101,16 +166,25 @@ class LiveDirectory:
         self._wake.set()
 
     async def _keep_up(self) -> None:
+        pause = 0.0
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:
                 pass
             self._wake.clear()
             try:
-                await self.refresh()
+                async with self._reading:
+                    await self._read_announced()
+                    if self._all_due or self._until_comparison() <= 0:
+                        await self._compare()
+                pause = max(0.01, self._until_comparison())
             except SivoError as error:
                 log.warning("directory is not refreshed", error=error.code)
+                pause = RETRY_SECONDS
+
+    def _until_comparison(self) -> float:
+        return self._compared_at + POLL_SECONDS - self._clock.monotonic()
 
 
 def _is_stale(picture: TenantPicture | None, version: int, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sivo.base.settings import Settings
 from sivo.config import state
+from sivo.config.key import Level
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.policies import Policy
 from sivo.config.registry import KEYS
@@ -57,29 +58,37 @@ class Loader:
         self._devices: dict[UUID, dict[UUID, Device]] = {}
 
     async def versions(self) -> dict[UUID, int]:
-        """Every tenant with the version of its configuration."""
+        """Every tenant with the version of its configuration, and the platform under ``PLATFORM_ID``."""
         async with self._database.platform("routing directory") as conn:
             rows = await conn.fetch("select id, config_version from tenant")
-        return {row["id"]: row["config_version"] for row in rows if row["id"] != PLATFORM_ID}
+        return {row["id"]: row["config_version"] for row in rows}
+
+    @property
+    def told(self) -> bool:
+        """Whether changes are announced to this process as they are made: LISTEN is in force."""
+        return self._database.listening
 
     async def load(self, tenant_id: UUID) -> TenantPicture | None:
         """The picture of one tenant as it is now; None when there is no such tenant."""
+        if tenant_id == PLATFORM_ID:
+            return None
         await self._vault.tenant_key(tenant_id)
         async with self._database.tenant(tenant_id) as conn:
             row = await state.tenant_row(conn, tenant_id)
             if row is None:
                 return None
-            resolver = await state.resolver(conn, row, self._settings)
             stored = await state.stored_values(conn, tenant_id, row.plan)
             by_kind = in_force(await state.resources(conn, tenant_id))
             phones = await self._live_devices(conn, tenant_id)
             extensions = [await self._extension(conn, one, phones) for one in by_kind.get("extension", ())]
             trunks = [await self._trunk(conn, one) for one in by_kind.get("trunk", ())]
             keys = await self._provider_keys(conn, tenant_id, by_kind.get("secret", ()))
+        inputs = state.inputs_of(row, self._settings)
+        resolver = Resolver(inputs, [one for one in stored if one.level is not Level.ORG])
         domains, domain_ends = await self._domains(tenant_id, str(resolver.effective("tenant.sip_domain").value))
         dids = tuple(_did(one) for one in by_kind.get("did", ()))
         agents = tuple(_agent(one) for one in by_kind.get("ai_agent", ()))
-        pinner = Pinner(row, stored, state.inputs_of(row, self._settings))
+        pinner = Pinner(row, stored, inputs)
         return TenantPicture(
             tenant=_tenant(row, resolver, domains),
             extensions=tuple(extensions),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,36 @@ _STAND_INS = {
 }
 
 
+#: (DID, AI agent) that a call goes through; None where there is none.
+Place = tuple[UUID | None, UUID | None]
+
+
+class Pins(Mapping[Place, Snapshot]):
+    """Snapshots that are made when a call first asks for them, and kept.
+
+    A tenant may have thousands of DIDs: making one snapshot takes longer than any other part of taking a change in.
+    """
+
+    def __init__(self, pinner: Pinner, wanted: Mapping[Place, tuple[Did | None, Agent | None]]) -> None:
+        self._pinner = pinner
+        self._wanted = wanted
+        self._made: dict[Place, Snapshot] = {}
+
+    def __getitem__(self, place: Place) -> Snapshot:
+        did, agent = self._wanted[place]
+        same = (did.id if did else None, agent.id if agent else None)
+        found = self._made.get(same)
+        if found is None:
+            found = self._made[same] = self._pinner.snapshot(did, agent)
+        return found
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._wanted)
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+
 class Pinner:
     """Makes the snapshots of one tenant."""
 
@@ -28,16 +58,18 @@ class Pinner:
         self._stored = [one for one in stored if one.level not in (Level.ORG, Level.ENDPOINT)]
         self._locale = str(Resolver(inputs, self._stored).effective("tenant.default_locale").value)
 
-    def all(self, dids: Iterable[Did], agents: Iterable[Agent]) -> Mapping[tuple[UUID | None, UUID | None], Snapshot]:
+    def all(self, dids: Iterable[Did], agents: Iterable[Agent]) -> Mapping[Place, Snapshot]:
         """Snapshots for every DID with its agent, every agent alone, and the tenant itself."""
         by_id = {agent.id: agent for agent in agents}
-        found: dict[tuple[UUID | None, UUID | None], Snapshot] = {(None, None): self.snapshot(None, None)}
+        wanted: dict[Place, tuple[Did | None, Agent | None]] = {(None, None): (None, None)}
         for agent in by_id.values():
-            found[None, agent.id] = self.snapshot(None, agent)
+            wanted[None, agent.id] = (None, agent)
         for did in dids:
             agent_of_did = by_id.get(did.target_id) if did.target_kind == "ai_agent" and did.target_id else None
-            found[did.id, agent_of_did.id if agent_of_did else None] = self.snapshot(did, agent_of_did)
-        return found
+            # A DID that sets nothing itself pins what its agent alone would pin.
+            own = did if did.language else None
+            wanted[did.id, agent_of_did.id if agent_of_did else None] = (own, agent_of_did)
+        return Pins(self, wanted)
 
     def snapshot(self, did: Did | None, agent: Agent | None) -> Snapshot:
         """The configuration of a call through ``did`` to ``agent``."""

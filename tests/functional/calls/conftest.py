@@ -13,6 +13,7 @@ from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
 from sivo.calls.node import CallNode
 from sivo.config.resources import Resources
+from sivo.db.listen import Listener
 from sivo.db.scopes import Database
 from sivo.vault.kek import FileKek
 from sivo.vault.vault import Vault
@@ -69,6 +70,23 @@ async def shaky(settings: Settings, app_dsn: str) -> AsyncIterator[tuple[House, 
     finally:
         await database.close()
         await proxy.close()
+
+
+@pytest.fixture
+async def doors(settings: Settings, app_dsn: str) -> AsyncIterator[tuple[House, PgProxy, PgProxy]]:
+    """A call role, the door that only its LISTEN goes through, and the one of everything else."""
+    listening, everything = PgProxy(app_dsn), PgProxy(app_dsn)
+    await listening.up()
+    await everything.up()
+    database = await Database.open(everything.dsn)
+    database._listener = Listener(listening.dsn)
+    try:
+        async with running(settings, database, 1) as made:
+            yield made, listening, everything
+    finally:
+        await database.close()
+        await listening.close()
+        await everything.close()
 
 
 @pytest.fixture
