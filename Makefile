@@ -9,7 +9,7 @@ twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
 	{ echo "== once more, by itself, what failed"; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long bench bench-voice lock clean
+.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long bench bench-voice bench-api lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -61,6 +61,9 @@ bench: dev ## measurements, printed with machine and method
 bench-voice: dev ## voice to voice and calls per core beside pipecat and livekit-agents (about 10 minutes; QUICK=1: 2)
 	@scripts/peers-venv
 	@$(PY) -m bench.voice $(if $(QUICK),--quick,)
+
+bench-api: dev ## what being signed in costs, and whether a login flood is felt by the others
+	@$(PY) -m bench.api_load
 
 lock: dev ## resolve the requirements again
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 --extra offline --group build pyproject.toml -o requirements.txt

@@ -33,6 +33,7 @@ class DataKeys:
         self._keyring = keyring
         self._keys: dict[UUID, DataKey] = {}
         self._active: dict[UUID | None, UUID] = {}
+        self._opened: dict[UUID | None, set[UUID]] = {}
         self._making: dict[UUID | None, asyncio.Lock] = {}
 
     async def active(self, tenant_id: UUID | None) -> DataKey:
@@ -78,10 +79,10 @@ class DataKeys:
             self._active.pop(tenant_id, None)
 
     def forget(self, tenant_id: UUID) -> None:
-        """Drop the key of a tenant whose keys were deleted."""
-        active = self._active.pop(tenant_id, None)
-        if active is not None:
-            self._keys.pop(active, None)
+        """Drop every key of a tenant whose keys were deleted, those that were replaced included."""
+        self._active.pop(tenant_id, None)
+        for key_id in self._opened.pop(tenant_id, ()):
+            self._keys.pop(key_id, None)
 
     @asynccontextmanager
     async def _scope(self, tenant_id: UUID | None) -> AsyncIterator[Connection]:
@@ -92,6 +93,7 @@ class DataKeys:
     async def _open(self, tenant_id: UUID | None, key_id: UUID, wrapped: bytes, kek_id: str) -> DataKey:
         material = await self._keyring.by_id(kek_id).unwrap(wrapped, wrap_label(tenant_id, key_id))
         key = self._keys[key_id] = DataKey(key_id, material)
+        self._opened.setdefault(tenant_id, set()).add(key_id)
         return key
 
     async def _stored_active(self, tenant_id: UUID | None) -> tuple[UUID, bytes, str] | None:

@@ -165,6 +165,12 @@ async def test_another_data_key_seals_secrets_again_and_opens_what_was_sealed_be
     async with database.tenant(tenant) as connection:
         sealed = await connection.fetchval("select sealed from secret")
     assert bytes(sealed[1:17]) == key_id.bytes
+    async with database.tenant(tenant) as connection:
+        await connection.execute("delete from tenant_key")
+    assert await vault.open(tenant, "recording:1", recording) == b"frames", "still cached"
+    vault.forget(tenant)
+    with pytest.raises(SivoError, match="does not exist here"):
+        await vault.open(tenant, "recording:1", recording)
     _, items = await rotation.replace_data_key(database, vault, None)
     assert items >= 1
     again_started = await Vault.for_node(database, settings)
