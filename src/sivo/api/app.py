@@ -14,8 +14,10 @@ from sivo.audit import routes as audit_routes
 from sivo.calls import control_routes, edge_routes, provider_routes
 from sivo.calls import routes as call_routes
 from sivo.config import routes as config_routes
-from sivo.identity import api_key_routes
+from sivo.identity import api_key_routes, link_routes
 from sivo.identity import routes as identity_routes
+from sivo.leads import routes as lead_routes
+from sivo.mail import routes as mail_routes
 from sivo.recording import routes as recording_routes
 from sivo.tenants import routes as tenant_routes
 from sivo.webhooks import routes as webhook_routes
@@ -32,6 +34,9 @@ _ROOMS = (
     edge_routes,
     recording_routes,
     webhook_routes,
+    link_routes,
+    lead_routes,
+    mail_routes,
 )
 #: Declared, so that the framework's own shape of it is not documented; `document` names the others.
 _PROBLEM: dict[int | str, dict[str, Any]] = {

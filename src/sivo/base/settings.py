@@ -7,8 +7,9 @@ change is a configuration key (room ``config``).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -68,6 +69,24 @@ class Settings(BaseSettings):
     #: Host suffixes for tenants that set no domain of their own.
     sip_domain_suffix: str = "sip.sivocenter.com"
     app_domain_suffix: str = "app.sivocenter.com"
+
+    #: SMTP server that takes our mail; empty: none, and links are shown to the administrator who asks for them.
+    smtp_host: str = ""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    #: ``starttls`` (RFC 3207, refused when the server has none) or ``tls`` from the first byte (RFC 8314, port 465).
+    smtp_security: Literal["starttls", "tls"] = "starttls"
+    #: No encryption at all; for a relay on this very machine.
+    dangerous_smtp_plain: bool = False
+    #: Authorities (PEM) that the server's certificate is checked against; None = the system's.
+    smtp_ca: Path | None = None
+    smtp_user: str = ""
+    #: One of the two; the file wins and is read again for each connection.
+    smtp_password: SecretStr = SecretStr("")
+    smtp_password_file: Path | None = None
+    #: Address in From; empty = ``no-reply@`` and ``app_domain_suffix``.
+    smtp_from: str = ""
+    #: Seconds that one message may take, from connecting to the server's acceptance.
+    smtp_timeout_s: float = Field(default=30.0, ge=0.1, le=300)
 
     #: Operator allow-list for outbound requests: CIDRs, optionally with a port ("127.0.0.0/8:8090"), comma-separated.
     dangerous_outbound_allow: str = ""

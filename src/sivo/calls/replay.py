@@ -49,6 +49,7 @@ KIND_REASONS: Mapping[str, str] = {
     "user": "a call depends on a person through extensions and policies, not on these fields",
     "webhook_endpoint": NOT_REPLAYABLE["webhooks"],
     "secret": "what a provider would have said to another key is not known",
+    "lead_inbox": "calls do not depend on it",
     "change_control": "it is about changes, not about calls",
 }
 AGENT_REASON = "what an agent with other words or intents would have said is not known; only its route and limits are"

@@ -49,7 +49,7 @@ def create(
 def unlock(tenant: Tenant, email: Annotated[str, typer.Option("--email", help="Whose login is locked.")]) -> None:
     """Forget somebody's failed logins, so that they can try again at once."""
     client, tenant_id = connect_to(tenant)
-    user_id = _user_id(client, tenant_id, email)
+    user_id = user_id_of(client, tenant_id, email)
     show(client.call("POST", f"/api/users/{user_id}/unlock", tenant=tenant_id).body)
 
 
@@ -57,11 +57,12 @@ def unlock(tenant: Tenant, email: Annotated[str, typer.Option("--email", help="W
 def reset_factors(tenant: Tenant, email: Annotated[str, typer.Option("--email", help="Who lost their phone.")]) -> None:
     """Take somebody's second factors away and end their sessions; they enrol again at the next login."""
     client, tenant_id = connect_to(tenant)
-    user_id = _user_id(client, tenant_id, email)
+    user_id = user_id_of(client, tenant_id, email)
     show(client.call("DELETE", f"/api/users/{user_id}/factors", tenant=tenant_id).body)
 
 
-def _user_id(client: Client, tenant_id: UUID, email: str) -> str:
+def user_id_of(client: Client, tenant_id: UUID, email: str) -> str:
+    """The id of the user with this address. Raises CliError."""
     cursor = None
     while True:
         found = client.call("GET", "/api/users", tenant=tenant_id, limit=200, cursor=cursor).body

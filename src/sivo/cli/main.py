@@ -18,6 +18,7 @@ from sivo.cli import (
     ledger,
     limit,
     login,
+    people,
     provider,
     resource,
     secret,
@@ -37,7 +38,10 @@ app = typer.Typer(
 app.add_typer(tenant.group, name="tenant")
 app.add_typer(admin.group, name="admin")
 for noun in resource.NOUNS:
-    app.add_typer(resource.commands(noun), name=noun.name)
+    nouns_group = resource.commands(noun)
+    if noun.name == "user":
+        people.add(nouns_group)
+    app.add_typer(nouns_group, name=noun.name)
 app.add_typer(config.group, name="config")
 app.add_typer(secret.group, name="secret")
 app.add_typer(ledger.group, name="ledger")

@@ -36,6 +36,7 @@ NOUNS = (
     Noun("ai-agent", "ai-agents", "AI voice agents.", ("id", "name", "language", "greeting")),
     Noun("recording-policy", "recording-policies", "What is recorded.", ("id", "scope", "active", "format")),
     Noun("transcription-policy", "transcription-policies", "What is transcribed.", ("id", "scope", "active", "engine")),
+    Noun("lead-inbox", "lead-inboxes", "Where leads are mailed.", ("id", "source", "email", "active")),
     Noun("endpoint", "webhooks", "Webhook endpoints.", ("id", "url", "events", "active")),
 )
 

@@ -17,6 +17,7 @@ AGENT_STATUS_CHANGED = "agent.status_changed"
 AGENT_PAUSED = "agent.paused"
 IVR_COMPLETED = "ivr.completed"
 AI_AGENT_COMPLETED = "ai_agent.completed"
+LEAD_CREATED = "lead.created"
 WEBHOOK_TEST = "webhook.test"
 WEBHOOK_DISABLED = "webhook.disabled"
 
@@ -46,6 +47,7 @@ CATALOGUE: dict[str, EventType] = {
         EventType(IVR_COMPLETED, "A caller left an IVR; with the variables it captured."),
         EventType(AI_AGENT_COMPLETED, "An AI conversation is over, with its exit reason."),
         EventType(WEBHOOK_DISABLED, "An endpoint was switched off because it took nothing for days."),
+        EventType(LEAD_CREATED, "Somebody left an enquiry; who it is stands in GET /api/leads/{id}."),
         EventType(WEBHOOK_TEST, "An endpoint was saved or somebody asked for a test."),
     )
 }

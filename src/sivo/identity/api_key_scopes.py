@@ -33,6 +33,7 @@ class Scope(StrEnum):
     TRANSCRIPTS_READ = "transcripts:read"
     RECORDINGS_READ = "recordings:read"
     AUDIT_READ = "audit:read"
+    LEADS_READ = "leads:read"
 
 
 _INCLUDES = {
@@ -67,6 +68,7 @@ _LINES: tuple[tuple[tuple[str, ...] | None, str, Scope], ...] = (
     (_READS, r"/api/calls(/.*)?", Scope.CALLS_READ),
     (("POST",), r"/api/calls/[^/]+/[a-z]+", Scope.CALLS_CONTROL),
     (_READS, r"/api/recordings(/.*)?", Scope.RECORDINGS_READ),
+    (_READS, r"/api/leads(/.*)?", Scope.LEADS_READ),
     (_READS, r"/api/(sip-bans|trunk-states)", Scope.RESOURCES_READ),
     (("DELETE",), r"/api/sip-bans/[^/]+", Scope.RESOURCES_WRITE),
     (("POST",), r"/api/providers/test", Scope.RESOURCES_WRITE),

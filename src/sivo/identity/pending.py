@@ -68,3 +68,10 @@ async def challenge(connection: Connection, pending_id: UUID) -> bytes:
 async def finish(connection: Connection, pending_id: UUID, now: datetime) -> None:
     """Done: the token of the ceremony is worth nothing from now on."""
     await connection.execute("update pending_login set done_at = $2, challenge = null where id = $1", pending_id, now)
+
+
+async def end(connection: Connection, user_id: UUID, now: datetime) -> None:
+    """End every ceremony of a user: the password that began it is not theirs any more."""
+    await connection.execute(
+        "update pending_login set done_at = $2, challenge = null where user_id = $1 and done_at is null", user_id, now
+    )

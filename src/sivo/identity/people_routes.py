@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 
 from sivo.base import logs
 from sivo.base.errors import SivoError
-from sivo.identity import credentials, factor_rows, sessions
+from sivo.identity import credentials, factor_rows, links, sessions
 from sivo.identity.access import WRITERS, Principal, Role, require
 from sivo.identity.bodies import PasswordBody
 from sivo.identity.password_rules import check_new_password
@@ -28,7 +28,8 @@ def add(router: APIRouter, identity: Identity) -> None:
     _add_rescue(router, identity)
 
 
-async def _person(identity: Identity, who: Principal, user_id: UUID) -> Person:
+async def person_in_care(identity: Identity, who: Principal, user_id: UUID) -> Person:
+    """A user whose login ``who`` may look after. Raises NOT_FOUND, INSUFFICIENT_ROLE."""
     found = await identity.people.get(who.tenant_id, user_id)
     if found is None:
         raise SivoError("NOT_FOUND", "there is no such user in this tenant", where="user_id")
@@ -46,12 +47,13 @@ def _add_password(router: APIRouter, identity: Identity) -> None:
         person = await identity.people.get(who.tenant_id, user_id)
         names = (keys.name, keys.slug, *((person.name, person.email) if person else ()))
         check_new_password(password, keys.password_min_length, names)
-        await _person(identity, who, user_id)
+        await person_in_care(identity, who, user_id)
         hashed = await identity.passwords.hash(password)
         now = identity.clock.now()
         async with identity.database.tenant(who.tenant_id) as connection:
             await credentials.store_password(connection, who.tenant_id, user_id, hashed, who.author.name, now)
             await sessions.end_sessions(connection, who.tenant_id, user_id, now, "new password")
+            await links.end(connection, user_id, now)
         identity.authentication.cache.forget_tenant(who.tenant_id)
 
 
@@ -59,14 +61,14 @@ def _add_sessions(router: APIRouter, identity: Identity) -> None:
     @router.get("/api/users/{user_id}/sessions")
     async def list_sessions(user_id: UUID, who: Admin) -> dict[str, Any]:
         """What a user is signed in with."""
-        await _person(identity, who, user_id)
+        await person_in_care(identity, who, user_id)
         async with identity.database.tenant(who.tenant_id) as connection:
             return {"items": await sessions.open_sessions(connection, user_id, identity.clock.now())}
 
     @router.delete("/api/users/{user_id}/sessions")
     async def end_sessions(user_id: UUID, who: Admin) -> dict[str, int]:
         """End every session of a user; how many there were."""
-        await _person(identity, who, user_id)
+        await person_in_care(identity, who, user_id)
         async with identity.database.tenant(who.tenant_id) as connection:
             ended = await sessions.end_sessions(
                 connection, who.tenant_id, user_id, identity.clock.now(), f"ended by {who.author.name}"
@@ -79,7 +81,7 @@ def _add_rescue(router: APIRouter, identity: Identity) -> None:
     @router.post("/api/users/{user_id}/unlock")
     async def unlock(user_id: UUID, who: Admin) -> dict[str, bool]:
         """Forget a user's failed logins; whether the login was locked."""
-        person = await _person(identity, who, user_id)
+        person = await person_in_care(identity, who, user_id)
         was_locked = await identity.locks.unlock(person.email)
         _log.info("login unlocked", tenant=str(who.tenant_id), user=str(user_id), author=who.author.name)
         return {"was_locked": was_locked}
@@ -87,7 +89,7 @@ def _add_rescue(router: APIRouter, identity: Identity) -> None:
     @router.delete("/api/users/{user_id}/factors", dependencies=STEPPED_UP)
     async def reset_factors(user_id: UUID, who: Admin) -> dict[str, int]:
         """Take a user's second factors away (a lost phone) and end their sessions; how many factors there were."""
-        await _person(identity, who, user_id)
+        await person_in_care(identity, who, user_id)
         async with identity.database.tenant(who.tenant_id) as connection:
             removed = await factor_rows.remove(connection, user_id)
             await sessions.end_sessions(

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 
 from sivo.base.errors import SivoError
-from sivo.identity import browser, credentials, factor_rows, pending, sessions
+from sivo.identity import browser, credentials, factor_rows, links, pending, sessions
 from sivo.identity.access import STEP_UP_LIFE, Caller, current_caller, own_session, require_step_up
 from sivo.identity.bodies import CodeBody, CredentialBody, EnrolBody, OwnPasswordBody, StepUpBody
 from sivo.identity.login import LOGIN_FAILED
@@ -117,6 +117,7 @@ def _add_own_password(router: APIRouter, identity: Identity) -> None:
         async with identity.database.tenant(tenant_id) as connection:
             await credentials.store_password(connection, tenant_id, person.id, hashed, caller.author.name, now)
             await sessions.end_sessions(connection, tenant_id, person.id, now, "new password", but=caller.session_id)
+            await links.end(connection, person.id, now)
         identity.authentication.cache.forget_tenant(tenant_id)
 
 

@@ -14,7 +14,11 @@ from sivo.base.errors import SivoError
 from sivo.base.node import node_id
 from sivo.base.settings import Settings
 from sivo.db.connect import connect
+from sivo.identity.forgotten import Forgotten
 from sivo.identity.signing_keys import SigningKeys
+from sivo.leads.rows import expire_leads
+from sivo.mail.post import Post
+from sivo.mail.sender import MailSender
 from sivo.node import ready
 from sivo.outbound.client import GuardedClient
 from sivo.recording.job import RecordingJobs
@@ -30,6 +34,7 @@ log = logs.get("worker")
 #: Seconds between looks while there is nothing to do.
 _IDLE_SECONDS = 1.0
 _WEBHOOK_IDLE_SECONDS = 0.3
+_MAIL_IDLE_SECONDS = 0.5
 _RETENTION_SECONDS = 60.0
 _FAULT_SECONDS = 2.0
 _KEY_SECONDS = 300.0
@@ -78,6 +83,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         store = Objects.local(settings.object_dir)
         recordings = RecordingJobs(database, vault, store, clock, node_id(settings))
         sender = Sender(settings, database, vault, client, clock)
+        mail = MailSender(settings, database, vault, clock)
+        forgotten = Forgotten(database, vault, Post(settings, vault, clock), clock)
 
         keys = SigningKeys(database, vault, clock)
 
@@ -85,6 +92,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             gone = await expire_recordings(database, store, clock.now())
             gone += await expire_transcripts(database, clock.now())
             gone += await sender.expire()
+            gone += await mail.expire()
+            gone += await expire_leads(database, clock.now())
             return gone > 0
 
         async def wrap_again() -> bool:
@@ -93,6 +102,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         loops = [
             Loop("recordings", recordings.run_once),
             Loop("webhooks", sender.step, _WEBHOOK_IDLE_SECONDS),
+            Loop("mail", mail.step, _MAIL_IDLE_SECONDS),
+            Loop("forgotten passwords", forgotten.run_once, _MAIL_IDLE_SECONDS),
             Loop("retention", retention, _RETENTION_SECONDS),
             Loop("signing keys", keys.rotate_if_due, _KEY_SECONDS),
             Loop("key-encryption key", wrap_again, _KEK_SECONDS),

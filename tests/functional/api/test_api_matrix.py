@@ -28,6 +28,16 @@ OPEN = {
     ("POST", "/auth/login"),
     ("POST", "/api/auth/refresh"),
     ("POST", "/auth/refresh"),
+    # These take the token of a one-time link, or answer everybody alike; test_mail_links and test_mail_leads show it.
+    ("POST", "/api/auth/password/forgot"),
+    ("POST", "/auth/password/forgot"),
+    ("POST", "/api/auth/password/reset"),
+    ("POST", "/auth/password/reset"),
+    ("POST", "/api/auth/invitation/accept"),
+    ("POST", "/auth/invitation/accept"),
+    ("POST", "/api/auth/email/confirm"),
+    ("POST", "/auth/email/confirm"),
+    ("POST", "/api/public/leads"),
     # These take the token of a login that is not finished; test_identity_mfa shows that nothing else opens them.
     ("POST", "/api/auth/mfa"),
     ("POST", "/api/auth/mfa/webauthn/options"),
@@ -146,6 +156,11 @@ EXPECTED = [
     ("GET", "/api/secrets", {"viewer", "supervisor", "admin", "superadmin"}),
     ("POST", "/api/tenants", {"superadmin"}),
     ("GET", "/api/calls", {"viewer", "supervisor", "admin", "superadmin"}),
+    ("POST", "/api/users/invite", {"admin", "superadmin"}),
+    ("POST", "/api/users/{user_id}/reset", {"admin", "superadmin"}),
+    ("GET", "/api/leads", {"supervisor", "admin", "superadmin"}),
+    ("DELETE", "/api/leads/{lead_id}", {"admin", "superadmin"}),
+    ("GET", "/api/mail", {"admin", "superadmin"}),
     ("GET", "/api/recordings/{recording_id}/audio", {"supervisor", "admin", "superadmin"}),
 ]
 

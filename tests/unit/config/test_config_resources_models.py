@@ -27,6 +27,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("webhook_endpoint", {"url": "https://example.com/hook", "events": ["call.ended"]}),
     ("secret", {"name": "llm_api_key", "host": "api.groq.com"}),
     ("secret", {"name": "stt_api_key", "base_url": "https://asr.example.com:8443/v1"}),
+    ("lead_inbox", {"source": "pricing", "email": "Sales@example.com", "retention_days": 90}),
     ("change_control", {"reason_required": True}),
 ]
 
@@ -55,6 +56,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("webhook_endpoint", {"url": "ftp://example.com"}),
     ("webhook_endpoint", {"url": "https://example.com", "events": []}),
     ("webhook_endpoint", {"url": "https://example.com", "events": ["call.end"]}),
+    ("lead_inbox", {"source": "a b", "email": "sales@example.com"}),
+    ("lead_inbox", {"email": "sales"}),
     ("secret", {"name": "has/slash"}),
     ("secret", {"name": "stt_api_key", "base_url": "asr.example.com"}),
     ("secret", {"name": "stt_api_key", "base_url": "https://one.example.com/v1", "host": "two.example.com"}),
