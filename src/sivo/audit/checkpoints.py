@@ -64,6 +64,10 @@ class Checkpoints:
         """The checkpoint of one chain, None when there is none. Raises :class:`DamagedCheckpointError`."""
         return _read(self._path(str(chain)))
 
+    def forget(self, chain: UUID) -> None:
+        """Remove the checkpoint of a chain that was deleted with its tenant."""
+        self._path(str(chain)).unlink(missing_ok=True)
+
     def chains(self) -> list[UUID]:
         """Every chain that has a checkpoint."""
         return sorted(UUID(path.stem) for path in self._folder.glob("*.json"))

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
 
     #: Loopback port of the local speech role (OpenAI wire protocol).
     speech_port: int = Field(default=8090, ge=1, le=65535)
+    #: Directory of a Whisper model in CTranslate2 format for the speech role (extra ``whisper``); None = none.
+    speech_whisper_model: Path | None = None
+    #: Threads that it may compute on.
+    speech_whisper_threads: int = Field(default=2, ge=1, le=64)
 
     #: Host suffixes for tenants that set no domain of their own.
     sip_domain_suffix: str = "sip.sivocenter.com"
@@ -87,6 +91,12 @@ class Settings(BaseSettings):
     smtp_from: str = ""
     #: Seconds that one message may take, from connecting to the server's acceptance.
     smtp_timeout_s: float = Field(default=30.0, ge=0.1, le=300)
+
+    #: Seconds between the deletion of a tenant and the destruction of its keys, in which it can be restored: 30 days.
+    tenant_deletion_grace_sec: int = Field(default=30 * 86_400, ge=0, le=3650 * 86_400)
+
+    #: Numbers that a plan includes, as JSON: ``{"starter": {"extensions": 20}}``; what is absent has no limit.
+    plan_limits: dict[str, dict[str, int]] = Field(default_factory=dict)
 
     #: Operator allow-list for outbound requests: CIDRs, optionally with a port ("127.0.0.0/8:8090"), comma-separated.
     dangerous_outbound_allow: str = ""

@@ -14,14 +14,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import pyotp
 import typer
 
-from sivo.cli.client import CliError, refusal
+from sivo.cli.client import CliError, is_local, refusal
 from sivo.cli.output import show
 
 TIMEOUT_S = 30.0
@@ -41,7 +40,7 @@ def login(
     codes, this one time.
     """
     place = urlsplit(url)
-    if place.scheme != "https" and not (place.scheme == "http" and _is_local(place.hostname or "")):
+    if place.scheme != "https" and not (place.scheme == "http" and is_local(place.hostname or "")):
         raise CliError(f"a password goes to https:// only (http:// on this machine): {url}", 2)
     password = os.environ.get(PASSWORD) or _ask("Password: ")
     answer = _post(url, "/api/auth/login", {"email": email, "password": password, "tenant": tenant})
@@ -59,13 +58,6 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect)
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _prove(url: str, token: str) -> dict[str, Any]:

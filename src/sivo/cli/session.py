@@ -24,15 +24,33 @@ Tenant = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of columns.")]
+#: Where a remote platform is, and the key for it or the file that holds it.
+URL, KEY, KEY_FILE = "SIVO_URL", "SIVO_API_KEY", "SIVO_API_KEY_FILE"
 Reason = Annotated[str, typer.Option("--reason", help="Why; recorded in the ledger.")]
 
 
 def connect() -> Client:
-    """A client of the platform whose data is in SIVO_HOME, or of the one at SIVO_URL with the key SIVO_API_KEY."""
-    url = os.environ.get("SIVO_URL", "")
+    """A client of the platform whose data is in SIVO_HOME, or of the one at SIVO_URL (``--url``) with an API key."""
+    url = os.environ.get(URL, "")
     if url:
-        return Client(Path(), url, os.environ.get("SIVO_API_KEY", ""))
+        return Client(Path(), url, _key())
     return Client(Settings().api_socket)
+
+
+def _key() -> str:
+    """The key from the environment or from a file: arguments can be read by every user of the machine."""
+    given = os.environ.get(KEY, "")
+    file = os.environ.get(KEY_FILE, "")
+    if not given and file:
+        try:
+            given = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CliError(f"the API key cannot be read from {file}: {error}", 2) from error
+    if not given:
+        raise CliError(f"set {KEY} (or {KEY_FILE}) to an API key; `sivo apikey create` makes one", 2)
+    if not given.isascii() or not given.isprintable() or " " in given:
+        raise CliError("this is not an API key", 2)
+    return given
 
 
 def connect_to(tenant: str) -> tuple[Client, UUID]:

@@ -114,6 +114,20 @@ Change = SetKey | UnsetKey | Create | Update | Replace | Delete
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that a change does beside what was asked for; it is told, and does not refuse the change."""
+
+    code: str
+    where: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"code": self.code, "where": self.where, "message": self.message, "details": dict(self.details)}
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A change-set as it was committed. ``changed`` is False when everything already was as asked for.
 
@@ -129,6 +143,7 @@ class Entry:
     changes: tuple[ChangeRecord, ...] = ()
     ids: tuple[UUID, ...] = ()
     generated: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def changed(self) -> bool:

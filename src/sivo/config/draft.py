@@ -16,7 +16,7 @@ from sivo.base.ids import uuid7
 from sivo.base.settings import Settings
 from sivo.config import registry
 from sivo.config.bodies import check_secret, split_secrets, validated
-from sivo.config.change import Author, Change, Create, Delete, Replace, Scope, SetKey, Update
+from sivo.config.change import Author, Change, Create, Delete, Replace, Scope, SetKey, Update, Warned
 from sivo.config.key import Level
 from sivo.config.kinds import KINDS, PLATFORM_ID, ResourceKind
 from sivo.config.merge import merge_patch
@@ -101,6 +101,8 @@ class Draft:
         self.resources: dict[UUID, DraftResource] = {}
         self.tenant_body: dict[str, Any] | None = base.tenant.body() if base.tenant else None
         self.ids: list[UUID] = []
+        #: What rooms have to say about it; filled once everything is checked.
+        self.warnings: tuple[Warned, ...] = ()
 
     # --- one change at a time ------------------------------------------------------------------------------------
 

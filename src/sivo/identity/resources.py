@@ -10,7 +10,9 @@ from pydantic import AfterValidator, EmailStr
 from sivo.base.errors import SivoError
 from sivo.config.hooks import CheckContext
 from sivo.config.kinds import Body, ResourceKind, Unique, register_kind
+from sivo.config.room_rules import watcher
 from sivo.config.values import ExtensionNumber, Name
+from sivo.identity import host_change
 from sivo.identity.api_key_kind import API_KEY as API_KEY  # registers its kind
 
 
@@ -52,3 +54,5 @@ USER = register_kind(
         check=_check,
     )
 )
+
+watcher(host_change.watch)

@@ -27,6 +27,7 @@ from sivo.identity.second_factor import SecondFactors
 from sivo.identity.shared_rates import ExactRates, GeneralRates
 from sivo.identity.signing_keys import SigningKeys
 from sivo.identity.tokens import Tokens
+from sivo.tenants import shredding
 from sivo.vault.vault import Vault
 
 
@@ -84,6 +85,7 @@ class Identity:
         await self.database.listen(sessions.PHONES_CHANNEL, self._config_changed)
         await self.database.listen(signing_keys.CHANNEL, self._following.keys_changed)
         await self.database.listen(overrides.CHANNEL, self._following.limits_changed)
+        await shredding.follow(self.database, self.vault)
 
     def close(self) -> None:
         """Stop the hashing threads."""

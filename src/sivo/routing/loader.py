@@ -58,9 +58,9 @@ class Loader:
         self._devices: dict[UUID, dict[UUID, Device]] = {}
 
     async def versions(self) -> dict[UUID, int]:
-        """Every tenant with the version of its configuration, and the platform under ``PLATFORM_ID``."""
+        """Every tenant whose keys are there, with the version of its configuration; the platform too."""
         async with self._database.platform("routing directory") as conn:
-            rows = await conn.fetch("select id, config_version from tenant")
+            rows = await conn.fetch("select id, config_version from tenant where shredded_at is null")
         return {row["id"]: row["config_version"] for row in rows}
 
     @property

@@ -58,3 +58,12 @@ class Objects:
             await obstore.delete_async(self._backend, key)
         except FileNotFoundError:
             return
+
+    async def delete_below(self, prefix: str) -> int:
+        """Remove every object whose key begins with ``prefix`` (ending in a slash); how many there were."""
+        gone = 0
+        async for batch in obstore.list(self._backend, prefix):
+            for one in batch:
+                await self.delete(one["path"])
+                gone += 1
+        return gone
