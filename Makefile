@@ -9,7 +9,7 @@ twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
 	{ echo "== once more, by itself, what failed"; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long bench bench-voice bench-api lock clean
+.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench bench-voice bench-api lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -54,6 +54,9 @@ test-conformance: dev ## configuration keys, seen from outside
 test-long: dev ## soak, kill matrix, twenty demos with a busy core
 	@scripts/system-tools
 	@$(PY) -m pytest -q -s --timeout 3600 tests/long
+
+whisper-venv: dev ## SIVO with the extra whisper in build/, which the long tests of local Whisper use
+	@scripts/whisper-venv
 
 bench: dev ## measurements, printed with machine and method
 	@$(PY) -m bench

@@ -55,7 +55,7 @@ async def running_node(
     try:
         await receiver.start(platform.ports.receiver)
         try:
-            await platform.start()
+            await platform.start(patience=150.0)
         except RuntimeError as error:
             # The log goes with the home directory, so its end is shown here.
             raise AssertionError(f"{error}\n{platform.log_path.read_text()[-3000:]}") from error

@@ -20,6 +20,8 @@ MODEL = "espeak-ng"
 MODULE = "sivo.speech.espeak_process"
 RATE = 24000
 _WITHIN = 10.0
+#: A machine that is busy with starting everything else at once.
+_START = 90.0
 #: Languages of the platform, and how espeak-ng names the voice that is meant.
 VOICES = {
     "en": "en-us",
@@ -47,7 +49,7 @@ class Speech:
 
     async def warm(self) -> None:
         """Start the synthesiser and learn its variants."""
-        answers = await self.pool.start({"voices": True}, within=_WITHIN)
+        answers = await self.pool.start({"voices": True}, within=_START)
         self._variants = frozenset(answers[0]["variants"])
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

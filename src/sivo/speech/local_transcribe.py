@@ -1,11 +1,13 @@
-"""``POST /v1/audio/transcriptions``: pocketsphinx behind the OpenAI wire protocol.
+"""``POST /v1/audio/transcriptions``: pocketsphinx behind the OpenAI wire protocol, and Whisper where the operator has
+named a model directory (:mod:`sivo.speech.local_whisper`): then by a model name that begins with ``whisper``.
 
-English only. The ``prompt`` field holds the agent's sample phrases, one a line; the grammar is made from them. Speech
-that fits none of the wordings gives an empty text, as silence does.
+Pocketsphinx knows English only. The ``prompt`` field holds the agent's sample phrases, one a line; the grammar is made
+from them. Speech that fits none of the wordings gives an empty text, as silence does.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 
@@ -15,6 +17,7 @@ from sivo.base import logs
 from sivo.speech.local_audio import read_wav, to_pcm16
 from sivo.speech.local_child import Pool
 from sivo.speech.local_protocol import WireError
+from sivo.speech.local_whisper import Whisper
 
 MODEL = "pocketsphinx-en-us"
 MODULE = "sivo.speech.local_sphinx_process"
@@ -22,6 +25,8 @@ MODULE = "sivo.speech.local_sphinx_process"
 MAX_SECONDS = 60
 MAX_UPLOAD = MAX_SECONDS * 48000 * 2 * 2 + 64 * 1024
 _WITHIN = 30.0
+#: A machine that is busy with starting everything else at once.
+_START = 90.0
 _FIELDS = ("file", "model", "language", "prompt", "response_format", "temperature")
 
 _log = logs.get("speech")
@@ -30,23 +35,35 @@ _log = logs.get("speech")
 class Transcriptions:
     """The endpoint and its recognisers."""
 
-    def __init__(self, workers: int = 2, queue: int = 16) -> None:
+    def __init__(self, workers: int = 2, queue: int = 16, whisper: Whisper | None = None) -> None:
         self.pool = Pool(MODULE, workers, queue)
+        self.whisper = whisper or Whisper(None)
 
     async def warm(self) -> None:
         """Start the recognisers and let each load its model."""
-        await self.pool.start({"pcm": bytes(16000), "rate": 8000, "prompt": ""}, within=_WITHIN)
+        first = {"pcm": bytes(16000), "rate": 8000, "prompt": ""}
+        await asyncio.gather(self.pool.start(first, within=_START), self.whisper.warm())
+
+    async def stop(self) -> None:
+        """End all child processes."""
+        await asyncio.gather(self.pool.stop(), self.whisper.pool.stop())
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Recognise one utterance."""
         fields = await _form(request)
-        _check_language(fields)
+        whisper = self.whisper.takes(fields["model"])
+        if not whisper:
+            _check_language(fields)
         shape = fields.get("response_format", "json")
         if shape not in ("json", "text", "verbose_json"):
             raise WireError(
                 400, "response_format must be json, text or verbose_json", param="response_format", code="invalid_value"
             )
         samples, rate = _audio(fields["file"])
+        if whisper:
+            language = str(fields.get("language", "")).partition("-")[0].lower()
+            heard = await self.whisper.hear(to_pcm16(samples), rate, language, fields.get("prompt", ""))
+            return _rendered({"fit": math.nan, "dropped": [], **heard}, shape, str(heard["language"]))
         async with self.pool.lend() as child:
             heard = await child.one(
                 {"pcm": to_pcm16(samples), "rate": rate, "prompt": fields.get("prompt", "")}, within=_WITHIN
@@ -96,7 +113,7 @@ def _audio(data: bytes) -> tuple[Any, int]:
     return samples, rate
 
 
-def _rendered(heard: dict[str, Any], shape: str) -> web.Response:
+def _rendered(heard: dict[str, Any], shape: str, language: str = "english") -> web.Response:
     if shape == "text":
         return web.Response(text=heard["text"] + "\n")
     if shape == "json":
@@ -105,7 +122,7 @@ def _rendered(heard: dict[str, Any], shape: str) -> web.Response:
     return web.json_response(
         {
             "task": "transcribe",
-            "language": "english",
+            "language": language,
             "duration": heard["duration"],
             "text": heard["text"],
             "fit": fit,

@@ -18,6 +18,7 @@ from sivo.speech import local_chat, local_speak, local_transcribe
 from sivo.speech.local_protocol import errors_as_json
 from sivo.speech.local_speak import Speech
 from sivo.speech.local_transcribe import Transcriptions
+from sivo.speech.local_whisper import Whisper
 
 _log = logs.get("speech")
 
@@ -35,7 +36,8 @@ def make_app(transcriptions: Transcriptions, speech: Speech) -> web.Application:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve on 127.0.0.1:``speech_port`` until ``stop`` is set, then end the child processes."""
-    transcriptions, speech = Transcriptions(), Speech()
+    whisper = Whisper(settings.speech_whisper_model, settings.speech_whisper_threads)
+    transcriptions, speech = Transcriptions(whisper=whisper), Speech()
     runner = web.AppRunner(make_app(transcriptions, speech), access_log=None, shutdown_timeout=1.0)
     try:
         await asyncio.gather(transcriptions.warm(), speech.warm())
@@ -46,7 +48,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stop.wait()
     finally:
         await runner.cleanup()
-        await asyncio.gather(transcriptions.pool.stop(), speech.pool.stop())
+        await asyncio.gather(transcriptions.stop(), speech.pool.stop())
 
 
 async def _models(_request: web.Request) -> web.Response:
