@@ -22,6 +22,7 @@ from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Gate
 from sivo.calls.ladder_keeper import LadderKeeper
 from sivo.calls.listeners import listen
+from sivo.calls.live_feed import LiveFeed
 from sivo.calls.media_link import MediaPool
 from sivo.calls.orders import OrderDesk
 from sivo.calls.orphans import hang_up_orphans
@@ -41,6 +42,7 @@ from sivo.routing.loader import Loader
 from sivo.routing.registrar import Registrar
 from sivo.sip.digest_server import DigestServer
 from sivo.sip.udp import SipUdp
+from sivo.tenants import shredding
 from sivo.vault.vault import Vault
 
 #: Seconds: for media to be there at the start; for calls to say goodbye and for rows to be written at the end.
@@ -61,7 +63,8 @@ class CallNode:
         self._settings = settings
         self._ladder = LadderKeeper()
         self.exchange = Exchange(self._ladder)
-        self.switchboard = Switchboard(self.exchange)
+        self._live = LiveFeed(self.exchange, settings)
+        self.switchboard = Switchboard(self.exchange, self._live)
         self.services = Services(
             settings=settings,
             clock=clock,
@@ -96,6 +99,7 @@ class CallNode:
         services.sip = SipUdp(user, services.clock, tap=self._ladder.tap, advertised_host=advertised)
         services.sip.glance = gate.glance
         await self._database.listen(CHANNEL, book.lifted)
+        await shredding.follow(self._database, self._vault)
         await services.directory.start(self._database)
         services.directory.watch(self._policies_changed)
         services.registrar.load(await bindings.load(self._database, services.clock.now()))
@@ -107,6 +111,7 @@ class CallNode:
         services.media.start()
         await listen(services.sip, self._settings)
         await self._orders.start()
+        await self._live.start()
         hang_up_orphans(services, self._ladder, remains)
         if not await services.media.wait_ready(MEDIA_WAIT):
             log.warning("no media process yet; calls get 503 until there is one")
@@ -129,6 +134,7 @@ class CallNode:
         if self._expiry is not None:
             self._expiry.cancel()
         await self._trunks.stop()
+        await self._live.stop()
         await services.sip.close()
         await services.media.stop()
         await services.directory.stop()

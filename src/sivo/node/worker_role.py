@@ -8,11 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from sivo.audit import log_chain
+from sivo.audit.keys import LedgerKey
+from sivo.audit.retention import Retention
+from sivo.audit.sealer import Sealer
 from sivo.base import logs
 from sivo.base.clock import SystemClock
 from sivo.base.errors import SivoError
 from sivo.base.node import node_id
 from sivo.base.settings import Settings
+from sivo.config.resources import checkpoint_folder
 from sivo.db.connect import connect
 from sivo.identity.forgotten import Forgotten
 from sivo.identity.signing_keys import SigningKeys
@@ -24,6 +29,8 @@ from sivo.outbound.client import GuardedClient
 from sivo.recording.job import RecordingJobs
 from sivo.recording.retention import expire_recordings
 from sivo.storage.store import Objects
+from sivo.tenants import shredding
+from sivo.tenants.erasure import Erasure
 from sivo.transcription.retention import expire_transcripts
 from sivo.vault import rotation
 from sivo.vault.vault import Vault
@@ -38,6 +45,8 @@ _MAIL_IDLE_SECONDS = 0.5
 _RETENTION_SECONDS = 60.0
 _FAULT_SECONDS = 2.0
 _KEY_SECONDS = 300.0
+_AUDIT_SECONDS = 3600.0
+_ERASURE_SECONDS = 10.0
 _KEK_SECONDS = 2.0
 
 
@@ -86,6 +95,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         mail = MailSender(settings, database, vault, clock)
         forgotten = Forgotten(database, vault, Post(settings, vault, clock), clock)
 
+        folders = (checkpoint_folder(settings), log_chain.checkpoint_folder(settings))
+        erasure = Erasure(database, vault, store, clock, *folders)
         keys = SigningKeys(database, vault, clock)
 
         async def retention() -> bool:
@@ -99,6 +110,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async def wrap_again() -> bool:
             return await rotation.step(database, vault.keyring)
 
+        signer = await LedgerKey.load(vault)
+        sealer = Sealer(database, signer, log_chain.checkpoint_folder(settings))
+        audit = Retention(database, signer, clock)
+
         loops = [
             Loop("recordings", recordings.run_once),
             Loop("webhooks", sender.step, _WEBHOOK_IDLE_SECONDS),
@@ -106,8 +121,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Loop("forgotten passwords", forgotten.run_once, _MAIL_IDLE_SECONDS),
             Loop("retention", retention, _RETENTION_SECONDS),
             Loop("signing keys", keys.rotate_if_due, _KEY_SECONDS),
+            Loop("audit log", sealer.run_once),
+            Loop("audit retention", audit.run_once, _AUDIT_SECONDS),
+            Loop("deleted tenants", erasure.run_once, _ERASURE_SECONDS),
             Loop("key-encryption key", wrap_again, _KEK_SECONDS),
         ]
+        await shredding.follow(database, vault)
         ready.announce()
         await asyncio.gather(*(loop.run(stop) for loop in loops))
         await sender.drain()

@@ -45,7 +45,7 @@ class Erasure:
     """Works off tenants whose grace is over; several may run side by side."""
 
     def __init__(
-        self, database: Database, vault: Vault, store: Objects, clock: Clock, checkpoints: Checkpoints
+        self, database: Database, vault: Vault, store: Objects, clock: Clock, *checkpoints: Checkpoints
     ) -> None:
         self._database = database
         self._vault = vault
@@ -157,7 +157,8 @@ class Erasure:
             await connection.execute("select pg_notify('sivo_config', $1)", f'{{"tenant":"{job.id}"}}')
         async with self._database.tenant(PLATFORM_ID) as connection:
             await audit.record(connection, AuditEntry("delete", "tenant.erased", TENANT, str(job.id), SYSTEM), now)
-        self._checkpoints.forget(job.id)
+        for folder in self._checkpoints:
+            folder.forget(job.id)
         return True
 
 
