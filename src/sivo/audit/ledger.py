@@ -12,7 +12,7 @@ from uuid import UUID
 from sivo.audit import heads
 from sivo.audit.chain import ChangeRecord, Link, Signer, link
 from sivo.audit.checkpoints import Checkpoint
-from sivo.audit.heads import Head
+from sivo.audit.heads import Head as Head
 from sivo.db.scopes import Connection
 
 _PAGE = 500

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from sivo.audit.canonical import canonical
 from sivo.base.ids import uuid7
@@ -77,6 +78,21 @@ async def record(connection: Connection, entry: AuditEntry, at: datetime | None 
     ``at`` defaults to now. The entry is there exactly if the transaction commits.
     """
     await record_all(connection, [entry], at)
+
+
+async def record_in(
+    connection: Connection, tenants: Sequence[UUID], entry: AuditEntry, at: datetime | None = None
+) -> None:
+    """As :func:`record`, into the logs of several tenants (or of the platform), in the scope ``platform(reason)``."""
+    moment = at or datetime.now(UTC)
+    await connection.execute(
+        "insert into audit_inbox (id, tenant_id, at, canonical)"
+        " select made.id, made.tenant_id, $3, $4 from unnest($1::uuid[], $2::uuid[]) as made (id, tenant_id)",
+        [uuid7(int(moment.timestamp() * 1000)) for _ in tenants],
+        list(tenants),
+        moment,
+        canonical(entry.document()).decode(),
+    )
 
 
 async def record_all(connection: Connection, entries: Sequence[AuditEntry], at: datetime | None = None) -> None:

@@ -1,4 +1,4 @@
-"""``GET /api/ledger/verify``: whether the record of all changes is what it was."""
+"""``GET /api/ledger/verify``: whether the record of all changes is what it was; and the routes of the audit log."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 
 from sivo.api.context import Context
+from sivo.audit import log_routes
 from sivo.audit.verify import Report, verify
 from sivo.config import state
-from sivo.config.http import CallerGate
 from sivo.config.kinds import PLATFORM_ID
-from sivo.identity.access import READERS, Caller
+from sivo.identity.access import Caller, CallerGate, Permission
 
 
 def make_router(context: Context) -> APIRouter:
-    """Routes below ``/api/ledger``."""
-    router = APIRouter(prefix="/api/ledger", tags=["audit"])
+    """Routes below ``/api/ledger`` and ``/api/audit``."""
+    router = APIRouter(tags=["audit"])
+    router.include_router(log_routes.make_router(context))
 
-    @router.get("/verify")
-    async def verify_ledger(caller: Annotated[Caller, Depends(CallerGate(READERS))]) -> dict[str, Any]:
+    @router.get("/api/ledger/verify")
+    async def verify_ledger(caller: Annotated[Caller, Depends(CallerGate(Permission.LEDGER_VERIFY))]) -> dict[str, Any]:
         """Recompute the tenant's chain; a superadmin who names no tenant gets every chain of the platform."""
         if caller.tenant_id is not None:
             return (await verify_chain(context, caller.tenant_id)).body()

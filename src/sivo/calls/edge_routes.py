@@ -12,9 +12,10 @@ from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.base.errors import SivoError
 from sivo.calls import bans
 from sivo.calls.events import iso
-from sivo.identity.access import Principal, Role, require
+from sivo.identity.access import Permission, Principal, require
 
-Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
+Admin = Annotated[Principal, Depends(require(Permission.EDGE_MANAGE))]
+Watcher = Annotated[Principal, Depends(require(Permission.TRUNKS_WATCH))]
 
 
 def make_router(context: Context) -> APIRouter:
@@ -36,7 +37,7 @@ def make_router(context: Context) -> APIRouter:
                 raise SivoError("NOT_FOUND", f"there is no ban {ban_id} in force", where="ban_id")
 
     @router.get("/api/trunk-states")
-    async def list_trunk_states(who: Admin) -> list[dict[str, Any]]:
+    async def list_trunk_states(who: Watcher) -> list[dict[str, Any]]:
         """Whether each trunk answers, and our registration at its carrier."""
         async with context.database.tenant(who.tenant_id) as connection:
             rows = await connection.fetch("select * from trunk_state order by trunk_id")

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sivo.audit.log import AuditEntry, record
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
@@ -44,10 +45,20 @@ Handler = Callable[[Order], Awaitable[dict[str, Any] | None]]
 
 
 async def give(
-    database: Database, clock: Clock, tenant_id: UUID, call_id: UUID, kind: str, body: dict[str, Any], author: str
+    database: Database,
+    clock: Clock,
+    tenant_id: UUID,
+    call_id: UUID,
+    kind: str,
+    body: dict[str, Any],
+    author: str,
+    entry: AuditEntry | None = None,
 ) -> dict[str, Any]:
-    """Order something of a running call and wait for the outcome. Raises SivoError NOT_FOUND for an unknown call,
-    CALL_NOT_RUNNING when it is over or nobody carries it, or what the call role refused it with."""
+    """Order something of a running call and wait for the outcome; ``entry`` is recorded with the order.
+
+    Raises SivoError NOT_FOUND for an unknown call, CALL_NOT_RUNNING when it is over or nobody carries it, or what the
+    call role refused it with.
+    """
     order_id = uuid7()
     async with database.tenant(tenant_id) as conn:
         state = await conn.fetchval("select state from call where id = $1", call_id)
@@ -60,6 +71,8 @@ async def give(
                values ($1, $2, $3, $4, $5, $6, $7)""",
             *(order_id, tenant_id, call_id, kind, body, author, clock.now()),
         )
+        if entry is not None:
+            await record(conn, entry, clock.now())
         payload = json.dumps({"tenant": str(tenant_id), "id": str(order_id)})
         await conn.execute("select pg_notify($1, $2)", CHANNEL, payload)
     deadline = clock.monotonic() + WAIT_SECONDS

@@ -22,7 +22,7 @@ from sivo.config.plans import Plan, Planner, confirmations
 from sivo.config.registry import KEYS
 from sivo.config.routes import changes_of
 from sivo.config.state import Resource, TenantRow
-from sivo.identity.access import READERS, WRITERS, Principal, require
+from sivo.identity.access import Permission, Principal, require
 from sivo.routing.directory import TenantPicture
 from sivo.routing.loader import supposed
 
@@ -49,7 +49,9 @@ def make_router(context: Context) -> APIRouter:
     planner = Planner(context.settings, context.database, context.resources)
 
     @router.post("/api/config/plan")
-    async def plan(body: PlanBody, who: Annotated[Principal, Depends(require(*WRITERS))]) -> dict[str, Any]:
+    async def plan(
+        body: PlanBody, who: Annotated[Principal, Depends(require(Permission.CONFIG_WRITE))]
+    ) -> dict[str, Any]:
         """Difference by key and resource, rules between keys, and the replay; nothing is written."""
         if (body.document is None) == (body.patch is None):
             raise SivoError("VALIDATION_FAILED", "send either a document or a patch", where="body")
@@ -62,7 +64,7 @@ def make_router(context: Context) -> APIRouter:
 
     @router.get("/api/explain/call")
     async def explain_call(
-        who: Annotated[Principal, Depends(require(*READERS))],
+        who: Annotated[Principal, Depends(require(Permission.CONFIG_INSPECT))],
         from_: Annotated[str, Query(alias="from", max_length=64, description="An extension, or a caller's number.")],
         to: Annotated[str, Query(max_length=64, description="What is dialled, or the DID that a carrier calls.")],
         trunk: Annotated[str | None, Query(max_length=100, description="Name of the trunk that it comes on.")] = None,
@@ -110,6 +112,7 @@ def told(plan: Plan, role: str) -> dict[str, Any]:
         "ok": problem is None,
         "problem": _problem(problem) if problem else None,
         "confirmations": confirmations(plan.records),
+        "warnings": [one.body() for one in plan.preview.draft.warnings],
     }
 
 

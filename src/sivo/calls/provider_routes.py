@@ -12,7 +12,7 @@ from sivo.ai.probe import probe
 from sivo.api.context import Context
 from sivo.base.errors import SivoError
 from sivo.calls import answering_agent, key_use
-from sivo.identity.access import WRITERS, Principal, require
+from sivo.identity.access import Permission, Principal, require
 from sivo.media.protocol import ConversationSpec, Stage
 from sivo.outbound.client import GuardedClient
 from sivo.routing.directory import Agent, TenantPicture
@@ -36,7 +36,9 @@ def make_router(context: Context) -> APIRouter:
     loader = Loader(context.database, context.vault, context.settings)
 
     @router.post("/api/providers/test")
-    async def test(body: ProviderTest, who: Annotated[Principal, Depends(require(*WRITERS))]) -> dict[str, Any]:
+    async def test(
+        body: ProviderTest, who: Annotated[Principal, Depends(require(Permission.PROVIDERS_TEST))]
+    ) -> dict[str, Any]:
         """Ask a provider for the smallest possible thing: one line says what is wrong, or how long it took."""
         picture = await loader.load(who.tenant_id)
         if picture is None:

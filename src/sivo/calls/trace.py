@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from sivo.calls.explained import with_levels
+from sivo.calls.own import WITHIN
 from sivo.calls.timeline import render
 from sivo.config import snapshots
 from sivo.db.scopes import Connection
@@ -44,7 +45,8 @@ _USAGE = """(select coalesce(jsonb_object_agg(one.name, one.amount), '{}') from 
     where fact.call_id = call.id and fact.kind = 'conversation_ended' group by used.key) one) as usage"""
 #: Queries for :func:`cdr`.
 ONE = f"select call.*, {_USAGE} from call where id = $1"  # noqa: S608 - a constant of ours
-PAGE = f"select call.*, {_USAGE} from call where $1::uuid is null or id < $1 order by id desc limit $2"  # noqa: S608
+PAGE = f"""select call.*, {_USAGE} from call where ($1::uuid is null or id < $1)
+            and {WITHIN.format("$3", "$4", "$5")} order by id desc limit $2"""  # noqa: S608
 
 
 async def trace(conn: Connection, call_id: UUID, zone: str) -> dict[str, Any] | None:

@@ -12,11 +12,12 @@ from weakref import WeakValueDictionary
 from sivo.audit import ledger
 from sivo.audit.chain import ChangeRecord, Link, Signer
 from sivo.audit.checkpoints import Checkpoints
+from sivo.audit.log import record_all
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
 from sivo.base.settings import Settings
-from sivo.config import checks, control, store
+from sivo.config import audited, checks, control, room_rules, store
 from sivo.config.change import Author, Change, Create, Entry, Replace, Scope, SetKey, UnsetKey, Update
 from sivo.config.draft import Base, Draft
 from sivo.config.key import Level
@@ -132,9 +133,11 @@ class ChangeSets:
     ) -> tuple[Draft, Resolver]:
         draft = await self._draft(connection, tenant_id, author, changes)
         checks.settle_slug(draft, around.taken)
+        await room_rules.check(connection, draft)
         effective = checks.check_rules(draft)
         checks.check_tenants(draft, around.below)
         await checks.check_resources(connection, draft, effective)
+        draft.warnings = await room_rules.warnings(connection, draft, effective)
         return draft, effective
 
     def _turn(self, tenant_id: UUID) -> asyncio.Lock:
@@ -163,9 +166,11 @@ class ChangeSets:
             connection, tenant_id, head, at, author.name, author.role, reason, records, self._signer
         )
         await store.write(connection, self._vault, draft, effective, author, reason, made.seq, at)
+        await record_all(connection, audited.entries(author, made.seq, records), at)
         await _announce(connection, tenant_id, made.seq)
         generated = {one.target: one.generated for one in draft.resources.values() if one.generated}
-        entry = Entry(tenant_id, made.seq, at, author.name, reason, tuple(records), tuple(draft.ids), generated)
+        written = tuple(records), tuple(draft.ids), generated, draft.warnings
+        entry = Entry(tenant_id, made.seq, at, author.name, reason, *written)
         return made, entry
 
     async def _draft(self, connection: Connection, tenant_id: UUID, author: Author, changes: Sequence[Change]) -> Draft:

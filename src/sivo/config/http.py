@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request
 
 from sivo.audit.canonical import canonical
 from sivo.base.errors import SivoError
-from sivo.config.change import Scope
+from sivo.config.change import Scope, Warned
 from sivo.config.key import Level
 from sivo.config.kinds import PLATFORM_ID
-from sivo.identity.access import TENANT_REQUIRED, Caller, Role, RoleGate, current_caller
+from sivo.identity.access import TENANT_REQUIRED, Caller, Role
+from sivo.identity.access import CallerGate as CallerGate
 
 _CONFIG_TAG = re.compile(r'\s*(?:W/)?"(\d{1,18})-([0-9a-f]{16})"\s*')
 
@@ -57,17 +59,6 @@ def scope_of(
     return Scope(Level(level), target)
 
 
-class CallerGate(RoleGate):
-    """Lets ``roles`` and superadmin through without asking for a tenant: platform-wide work names none."""
-
-    async def __call__(  # type: ignore[override]  # the same gate, one step earlier
-        self, caller: Annotated[Caller, Depends(current_caller)]
-    ) -> Caller:
-        if caller.role not in self.roles:
-            raise SivoError("INSUFFICIENT_ROLE", f"role {caller.role} may not do this")
-        return caller
-
-
 def own_tenant(caller: Caller) -> UUID:
     """The tenant that the caller works on. Raises TENANT_REQUIRED."""
     if caller.tenant_id is None:
@@ -84,6 +75,13 @@ def chain_of(who: Caller, scope: Scope) -> UUID:
             raise SivoError("INSUFFICIENT_ROLE", f"only a superadmin works at {scope}", where="query.scope")
         return PLATFORM_ID
     return own_tenant(who)
+
+
+def warned(warnings: Sequence[Warned]) -> dict[str, str]:
+    """Header ``X-Change-Warnings`` for answers whose body has no room for them: a JSON array, percent-encoded."""
+    if not warnings:
+        return {}
+    return {"X-Change-Warnings": quote(json.dumps([one.body() for one in warnings], ensure_ascii=False))}
 
 
 JsonObject = Annotated[dict[str, Any], Depends(json_object)]

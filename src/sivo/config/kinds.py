@@ -10,6 +10,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from sivo.identity.permissions import Permission, roles_of
+
 if TYPE_CHECKING:
     from sivo.config.hooks import CheckContext
 
@@ -61,9 +63,6 @@ class Reference:
 #: Checks what the model alone cannot; raises SivoError.
 Check = Callable[["CheckContext", UUID, dict[str, Any]], Awaitable[None]]
 
-_STAFF = ("viewer", "supervisor", "admin", "superadmin")
-_ADMINS = ("admin", "superadmin")
-
 
 @dataclass(frozen=True, slots=True)
 class ResourceKind:
@@ -80,10 +79,16 @@ class ResourceKind:
     checked_with_tenant: bool = False
     #: Fields that keep the value of their creation.
     immutable: tuple[str, ...] = ()
-    read_roles: tuple[str, ...] = _STAFF
-    write_roles: tuple[str, ...] = _ADMINS
+    #: Who lists and reads it, and who changes it, over whichever route.
+    read: Permission = Permission.RESOURCES_READ
+    write: Permission = Permission.RESOURCES_WRITE
     #: Name of a secret in the vault, from resource id and body (default: ``<kind>/<id>/<field>``).
     secret_name: Callable[[str, Mapping[str, Any], str], str] | None = None
+
+    @property
+    def write_roles(self) -> tuple[str, ...]:
+        """The roles that may change it."""
+        return tuple(sorted(role.value for role in roles_of(self.write)))
 
     def vault_name(self, resource_id: UUID, body: Mapping[str, Any], field: str) -> str:
         """Where the vault keeps secret ``field`` of one resource."""

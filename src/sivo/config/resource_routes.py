@@ -68,8 +68,8 @@ def without_redacted(kind: ResourceKind, patch: dict[str, Any]) -> dict[str, Any
 
 
 def _add(router: APIRouter, context: Context, kind: ResourceKind) -> None:
-    reader = Depends(require(*kind.read_roles))
-    writer = Depends(require(*kind.write_roles))
+    reader = Depends(require(kind.read))
+    writer = Depends(require(kind.write))
     _add_reads(router, context, kind, reader)
     _add_writes(router, context, kind, writer)
 

@@ -11,11 +11,10 @@ from sivo.api.context import Context
 from sivo.audit.ledger import history
 from sivo.base.errors import SivoError
 from sivo.config import registry, resource_routes, secret_routes, vault_routes, version_routes
-from sivo.config.change import Change, Scope, SetKey, UnsetKey
+from sivo.config.change import Change, Entry, Scope, SetKey, UnsetKey
 from sivo.config.desired import split_lock
 from sivo.config.document import document, explanation, explanations, past_resolver, resolver_at, secret_names
 from sivo.config.http import (
-    CallerGate,
     JsonObject,
     Reason,
     ScopeQuery,
@@ -23,6 +22,7 @@ from sivo.config.http import (
     config_tag,
     same_content,
     version_in,
+    warned,
 )
 from sivo.config.impact import impact
 from sivo.config.kinds import PLATFORM_ID
@@ -32,16 +32,9 @@ from sivo.config.plans import CONFIRMATION_REQUIRED
 from sivo.config.resolve import Resolver
 from sivo.config.schema import document_schema, patch_schema
 from sivo.db.scopes import Connection
-from sivo.identity.access import (
-    EVERYONE,
-    READERS,
-    WRITERS,
-    Caller,
-    Principal,
-    require,
-)
+from sivo.identity.access import Caller, CallerGate, Permission, Principal, require
 
-Who = Annotated[Caller, Depends(CallerGate(EVERYONE))]
+Who = Annotated[Caller, Depends(CallerGate(Permission.CONFIG_READ))]
 IfMatch = Annotated[str | None, Header(max_length=500)]
 At = Annotated[str | None, Query(max_length=40, description="A version, or a time (ISO 8601): as it was then.")]
 
@@ -96,7 +89,7 @@ class _Plane:
 
     async def patch(
         self, chain: UUID, scope: Scope, who: Caller, changes: list[Change], reason: str, if_match: str | None
-    ) -> None:
+    ) -> Entry:
         """Apply ``changes`` unless the document is no longer the one that ``if_match`` names."""
 
         async def unchanged(connection: Connection) -> None:
@@ -104,7 +97,7 @@ class _Plane:
             if if_match is not None and not same_content(if_match, tag):
                 raise await _conflict(connection, chain, if_match, tag)
 
-        await self._context.resources.apply(chain, who.author, reason, changes, precondition=unchanged)
+        return await self._context.resources.apply(chain, who.author, reason, changes, precondition=unchanged)
 
 
 async def _conflict(connection: Connection, chain: UUID, if_match: str, tag: str) -> SivoError:
@@ -188,22 +181,26 @@ def _config_router(context: Context) -> APIRouter:
     )
     async def patch_config(
         response: Response,
-        who: Annotated[Caller, Depends(CallerGate(WRITERS))],
+        who: Annotated[Caller, Depends(CallerGate(Permission.CONFIG_WRITE))],
         scope: ScopeQuery,
         patch: JsonObject,
         reason: Reason,
         if_match: IfMatch = None,
         confirm: Annotated[list[str] | None, Query(description="Keys whose warning was read.")] = None,
     ) -> dict[str, Any]:
-        """JSON merge patch (RFC 7396) of dotted keys, all or nothing; null removes an override."""
+        """JSON merge patch (RFC 7396) of dotted keys, all or nothing; null removes an override.
+
+        What the change does besides stands in the header `X-Change-Warnings`: a JSON array, percent-encoded.
+        """
         chain = chain_of(who, scope)
-        await plane.patch(chain, scope, who, changes_of(patch, scope, confirm or []), reason, if_match)
+        entry = await plane.patch(chain, scope, who, changes_of(patch, scope, confirm or []), reason, if_match)
+        response.headers.update(warned(entry.warnings))
         found, response.headers["ETag"] = await plane.get(chain, scope, who.role)
         return found
 
     @router.post("/impact")
     async def get_impact(
-        who: Annotated[Caller, Depends(CallerGate(WRITERS))], scope: ScopeQuery, patch: JsonObject
+        who: Annotated[Caller, Depends(CallerGate(Permission.CONFIG_WRITE))], scope: ScopeQuery, patch: JsonObject
     ) -> dict[str, Any]:
         """How many tenants a patch at this scope would change, and for which keys; nothing is written."""
         chain = chain_of(who, scope)
@@ -221,7 +218,7 @@ def _config_router(context: Context) -> APIRouter:
 
     @router.get("/history")
     async def get_history(
-        who: Annotated[Principal, Depends(require(*READERS))],
+        who: Annotated[Principal, Depends(require(Permission.CONFIG_INSPECT))],
         key: Annotated[str | None, Query(max_length=100)] = None,
         resource: Annotated[UUID | None, Query(description="Only changes of the resource with this id.")] = None,
         before: Annotated[int | None, Query(ge=1, description="Older than this version.")] = None,

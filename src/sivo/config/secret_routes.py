@@ -15,7 +15,7 @@ from sivo.config import state
 from sivo.config.change import Change, Create, Update
 from sivo.config.http import Reason
 from sivo.config.state import Resource
-from sivo.identity.access import READERS, WRITERS, Principal, require
+from sivo.identity.access import Permission, Principal, require
 
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
 KIND = "secret"
@@ -52,7 +52,7 @@ def make_router(context: Context) -> APIRouter:
         return host
 
     @router.get("/api/secrets")
-    async def list_secrets(who: Annotated[Principal, Depends(require(*READERS))]) -> dict[str, Any]:
+    async def list_secrets(who: Annotated[Principal, Depends(require(Permission.SECRETS_READ))]) -> dict[str, Any]:
         """Names, hosts and fingerprints of the tenant's provider secrets."""
         used = {one.name: one.last_used_at for one in await context.vault.list_secrets(who.tenant_id)}
         found = await resources.list(who.tenant_id, KIND)
@@ -61,7 +61,10 @@ def make_router(context: Context) -> APIRouter:
 
     @router.put("/api/secrets/{name}")
     async def put_secret(
-        name: Name, body: SecretBody, reason: Reason, who: Annotated[Principal, Depends(require(*WRITERS))]
+        name: Name,
+        body: SecretBody,
+        reason: Reason,
+        who: Annotated[Principal, Depends(require(Permission.SECRETS_WRITE))],
     ) -> dict[str, Any]:
         """Store or replace a secret; answers its fingerprint, never its value."""
         known = await find(who.tenant_id, name)
@@ -74,7 +77,9 @@ def make_router(context: Context) -> APIRouter:
         return _public(made)
 
     @router.delete("/api/secrets/{name}", status_code=204)
-    async def delete_secret(name: Name, reason: Reason, who: Annotated[Principal, Depends(require(*WRITERS))]) -> None:
+    async def delete_secret(
+        name: Name, reason: Reason, who: Annotated[Principal, Depends(require(Permission.SECRETS_WRITE))]
+    ) -> None:
         """Forget a secret."""
         known = await find(who.tenant_id, name)
         if known is None:

@@ -12,7 +12,7 @@ from sivo.audit.log import record
 from sivo.base.errors import SivoError
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.state import resources_by_id
-from sivo.identity.access import WRITERS, Caller, Operator, Principal, current_caller, require, require_operator
+from sivo.identity.access import Caller, Operator, Permission, Principal, current_caller, require, require_operator
 from sivo.identity.access import require_step_up as step_up
 from sivo.identity.rates import Limit
 from sivo.vault import rotation
@@ -21,7 +21,7 @@ from sivo.vault.resources import PROVIDER_SECRET
 #: Reveals of one person; far above what setting up a provider takes, far below what emptying a vault takes.
 REVEAL = Limit("reveal", 10, 60 * 60)
 
-Who = Annotated[Principal, Depends(require(*WRITERS))]
+Who = Annotated[Principal, Depends(require(Permission.SECRETS_WRITE))]
 Self = Annotated[Caller, Depends(current_caller)]
 Platform = Annotated[Operator, Depends(require_operator)]
 _STEPPED_UP = [Depends(step_up)]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from sivo.api.context import Context
 from sivo.api.page import Cursor, decode_id, page
+from sivo.audit.log import record_in
 from sivo.config.change import Entry
 from sivo.config.compare import differences, effective_differences, shown
 from sivo.config.export import export
 from sivo.config.exports import documents
 from sivo.config.going_back import way_back
-from sivo.config.http import CallerGate, Reason, ScopeQuery, chain_of
+from sivo.config.http import Reason, ScopeQuery, chain_of
 from sivo.config.past import Picture, moment_of, picture
 from sivo.config.plans import Planner, check_confirmed, stale, unmoved
 from sivo.config.registry import KEYS
-from sivo.identity.access import READERS, WRITERS, Caller, Principal, require, require_operator
+from sivo.identity.access import Caller, CallerGate, Operator, Permission, Principal, require, require_operator
 
-Reader = Annotated[Caller, Depends(CallerGate(READERS))]
-Writer = Annotated[Principal, Depends(require(*WRITERS))]
+Reader = Annotated[Caller, Depends(CallerGate(Permission.CONFIG_INSPECT))]
+Writer = Annotated[Principal, Depends(require(Permission.CONFIG_WRITE))]
 Confirm = Annotated[list[str] | None, Query(description="Keys whose warning was read.")]
 
 
@@ -50,11 +53,19 @@ def make_router(context: Context) -> APIRouter:
     _add_versions(router, context)
     _add_documents(router, planner)
 
-    @router.get("/exports", dependencies=[Depends(require_operator)])
-    async def exports(cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=200)] = 200) -> dict[str, Any]:
-        """The documents of all tenants, page by page; for operators."""
+    @router.get("/exports")
+    async def exports(
+        who: Annotated[Operator, Depends(require_operator)],
+        cursor: Cursor = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 200,
+    ) -> dict[str, Any]:
+        """The documents of all tenants, page by page; for operators, and in the audit log of each tenant."""
+        author = replace(who.author, cross_tenant=True)
         async with context.database.platform("config: export of all tenants") as connection:
             rows = await documents(connection, decode_id(cursor), limit + 1)
+            taken = [UUID(row["id"]) for row in rows[:limit]]
+            entry = author.did("access", "config.exported", "endpoint", "GET /api/config/exports")
+            await record_in(connection, taken, entry, context.clock.now())
         return page(rows, limit, lambda row: [row["id"]])
 
     return router
@@ -88,7 +99,7 @@ def _add_versions(router: APIRouter, context: Context) -> None:
         body: RollbackBody,
         reason: Reason,
         scope: ScopeQuery,
-        who: Annotated[Caller, Depends(CallerGate(WRITERS))],
+        who: Annotated[Caller, Depends(CallerGate(Permission.CONFIG_WRITE))],
         confirm: Confirm = None,
     ) -> dict[str, Any]:
         """Make everything as it was at an earlier version, as a new entry; secrets stay as they are today."""
@@ -107,7 +118,7 @@ def _add_versions(router: APIRouter, context: Context) -> None:
 
 def _add_documents(router: APIRouter, planner: Planner) -> None:
     @router.get("/export", response_class=Response, responses={200: {"content": {"application/yaml": {}}}})
-    async def export_(who: Annotated[Principal, Depends(require(*READERS))]) -> Response:
+    async def export_(who: Annotated[Principal, Depends(require(Permission.CONFIG_INSPECT))]) -> Response:
         """The tenant's own values and resources as YAML, secrets as references (RFC 9512 media type)."""
         now = await planner.now(who.tenant_id)
         stored = [one for name in KEYS for one in now.resolver.levels(name)]
@@ -135,5 +146,6 @@ def _entry(entry: Entry, role: str) -> dict[str, Any]:
         "author": entry.author,
         "reason": entry.reason,
         "changes": shown(entry.changes, role),
+        "warnings": [one.body() for one in entry.warnings],
         "generated": {target: dict(secrets) for target, secrets in entry.generated.items()},
     }

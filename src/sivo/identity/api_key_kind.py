@@ -13,6 +13,7 @@ from sivo.config.hooks import CheckContext
 from sivo.config.kinds import Body, ResourceKind, register_kind
 from sivo.config.values import Name
 from sivo.identity.api_key_scopes import Scope
+from sivo.identity.permissions import Permission
 
 KIND = "api_key"
 KeyRole = Literal["agent", "viewer", "supervisor", "admin"]
@@ -51,6 +52,7 @@ API_KEY = register_kind(
         model=ApiKey,
         check=_check,
         immutable=("name", "prefix", "role", "scopes", "expires_at"),
-        read_roles=("admin", "superadmin"),
+        read=Permission.API_KEYS_MANAGE,
+        write=Permission.API_KEYS_MANAGE,
     )
 )

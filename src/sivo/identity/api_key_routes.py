@@ -19,12 +19,12 @@ from sivo.config.state import Resource
 from sivo.config.values import Name
 from sivo.db.scopes import Connection
 from sivo.identity import api_keys, sessions
-from sivo.identity.access import WRITERS, Principal, require, require_step_up
+from sivo.identity.access import Permission, Principal, require, require_step_up
 from sivo.identity.api_key_format import new_key
 from sivo.identity.api_key_kind import KIND, ApiKey, KeyRole
 from sivo.identity.api_key_scopes import Scope
 
-Admin = Annotated[Principal, Depends(require(*WRITERS))]
+Admin = Annotated[Principal, Depends(require(Permission.API_KEYS_MANAGE))]
 #: Days that a key lives when nothing else is asked for.
 DEFAULT_DAYS = 365
 _log = logs.get("identity")

@@ -13,11 +13,12 @@ from sivo.db.scopes import Connection, Database
 from sivo.identity import factor_rows, pending
 from sivo.identity.factor_rows import TOTP, WEBAUTHN
 from sivo.identity.grants import From, Granted, Grants
-from sivo.identity.lock_store import Locks
+from sivo.identity.lock_store import LOGIN_LOCKED, Locks
 from sivo.identity.pending import Pending
 from sivo.identity.people import People, Person, person
 from sivo.identity.second_factor import MFA_ALREADY_ENROLLED, Proof, SecondFactors, wrong
 from sivo.identity.tokens import PendingClaims, refused
+from sivo.identity.trail import Trail, entry_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Finishing:
         self._locks = locks
         self._grants = grants
         self._clock = clock
+        self._trail = Trail(database, clock)
 
     async def prove(self, claims: PendingClaims, proof: Proof, origin: From) -> Finished:
         """Finish with a factor. Raises MFA_FAILED, LOGIN_LOCKED, UNAUTHENTICATED when the ceremony is over."""
@@ -81,6 +83,7 @@ class Finishing:
             if codes is None:
                 raise wrong()
             await pending.finish(half.connection, half.pending.id, self._clock.now())
+            await self._enrolled(half, TOTP, origin)
         return await self._granted(half, TOTP, origin, codes)
 
     async def registration_options(self, claims: PendingClaims) -> dict[str, Any]:
@@ -98,6 +101,7 @@ class Finishing:
             if codes is None:
                 raise wrong()
             await pending.finish(half.connection, half.pending.id, self._clock.now())
+            await self._enrolled(half, WEBAUTHN, origin)
         return await self._granted(half, WEBAUTHN, origin, codes)
 
     @asynccontextmanager
@@ -124,14 +128,26 @@ class Finishing:
         if user is None:
             raise refused("this login is over")
         limit = (await self._people.tenant_identity(claims.tenant_id)).login_max_attempts
-        attempt = await self._locks.begin(self._locks.account(user.email), origin.network, limit)
+        account = self._locks.account(user.email)
+        try:
+            attempt = await self._locks.begin(account, origin.network, limit)
+        except SivoError as error:
+            if error.code == LOGIN_LOCKED:
+                await self._trail.refused(user, None, account, origin, "login.locked", "too many failures")
+            raise
         try:
             yield
         except SivoError as error:
             if error.code != wrong().code:
                 await self._locks.take_back(attempt)
+            else:
+                await self._trail.refused(user, None, account, origin, "login.failed", "second factor")
             raise
         await self._locks.take_back(attempt)
+
+    async def _enrolled(self, half: Half, kind: str, origin: From) -> None:
+        entry = entry_of(half.person, origin, "create", "mfa.enrolled", ("user", half.person.id), kind=kind)
+        await self._trail.write(half.connection, entry)
 
     async def _granted(self, half: Half, kind: str, origin: From, codes: list[str]) -> Finished:
         await self._locks.succeeded(self._locks.account(half.person.email), origin.network)

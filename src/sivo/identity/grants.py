@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from sivo.audit.log import Actor, AuditEntry, record
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.db.scopes import Database
@@ -53,6 +54,10 @@ class Grants:
         async with self._database.tenant(person.tenant_id) as connection:
             session = await sessions.open_session(connection, person.tenant_id, opening, self._clock.now())
             token = await refresh.issue(connection, person.tenant_id, session.id, 0, self._clock)
+            actor = Actor(str(person.id), person.email, person.role.value, origin.address, origin.client)
+            diff = {"factor": (None, factor)}
+            entry = AuditEntry("create", "login.succeeded", "session", str(session.id), actor, diff)
+            await record(connection, entry, self._clock.now())
         _log.info("login", tenant=str(person.tenant_id), user=str(person.id), session=str(session.id), factor=factor)
         return await self._granted(person, session, token)
 

@@ -17,11 +17,12 @@ from sivo.db.scopes import Database
 from sivo.identity import credentials, pending
 from sivo.identity.directory import DASHBOARD_HOST, EMAIL, SLUG, Directory, Named
 from sivo.identity.grants import From, Granted, Grants
-from sivo.identity.lock_store import Locks
+from sivo.identity.lock_store import LOGIN_LOCKED, Locks
 from sivo.identity.passwords import Passwords
 from sivo.identity.people import People, Person
 from sivo.identity.second_factor import SecondFactors
 from sivo.identity.tokens import PendingClaims, Tokens
+from sivo.identity.trail import Trail
 
 LOGIN_FAILED = register("LOGIN_FAILED", 401)
 #: Looked up in place of an unknown user, so that the same queries run.
@@ -73,6 +74,7 @@ class Login:
         self._locks = locks
         self._grants = grants
         self._clock = clock
+        self._trail = Trail(database, clock)
 
     async def sign_in(self, attempt: SignIn) -> Granted | PendingFactor:
         """Tokens, or the next step.
@@ -85,7 +87,12 @@ class Login:
         person = await self._people.get(found.tenant_id, found.id)
         limit = await self._limit(named or (person.tenant_id if person else None))
         account = self._locks.account(attempt.email)
-        counted = await self._locks.begin(account, attempt.origin.network, limit)
+        try:
+            counted = await self._locks.begin(account, attempt.origin.network, limit)
+        except SivoError as error:
+            if error.code == LOGIN_LOCKED:
+                await self._trail.refused(person, named, account, attempt.origin, "login.locked", "too many failures")
+            raise
         elsewhere = named != found.tenant_id if named else bool(attempt.tenant)
         try:
             checked = await self._check(None if elsewhere else person, attempt.password)
@@ -93,6 +100,7 @@ class Login:
             await self._locks.take_back(counted)
             raise
         if checked is None:
+            await self._trail.refused(person, named, account, attempt.origin, "login.failed", "password")
             raise SivoError(
                 LOGIN_FAILED,
                 "e-mail address or password is wrong",

@@ -52,15 +52,15 @@ def _add_keys(router: APIRouter, identity: Identity) -> None:
         return {"items": identity.keys.listing()}
 
     @router.post("/api/signing-keys/rotate", dependencies=STEPPED_UP)
-    async def rotate(_who: Who) -> dict[str, Any]:
+    async def rotate(who: Who) -> dict[str, Any]:
         """Publish the next signing key; it signs ten minutes later."""
-        kid = await identity.keys.rotate()
+        kid = await identity.keys.rotate(who.author.did)
         return {"kid": kid, "items": identity.keys.listing()}
 
     @router.post("/api/signing-keys/{kid}/revoke", dependencies=STEPPED_UP)
     async def revoke(kid: Kid, body: RevokeBody, who: Who) -> dict[str, Any]:
         """Emergency: a key and every token that it signed are worth nothing from now on, in every process."""
-        await identity.keys.revoke(kid, f"{who.author.name}: {body.reason}")
+        await identity.keys.revoke(kid, f"{who.author.name}: {body.reason}", who.author.did)
         identity.authentication.cache.clear()
         return {"items": identity.keys.listing()}
 
@@ -77,5 +77,5 @@ def _add_limits(router: APIRouter, identity: Identity) -> None:
     @router.put("/api/limits/{limit}", dependencies=STEPPED_UP)
     async def put_limit(limit: str, body: OverrideBody, who: Who) -> dict[str, Any]:
         """Set a limit for the platform, a tenant or a network, in every process."""
-        await identity.overrides.put(limit, body.subject, body.amount, who.author.name, body.reason)
+        await identity.overrides.put(limit, body.subject, body.amount, who.author, body.reason)
         return {"overrides": [overrides.shown(row) for row in await identity.overrides.all()]}

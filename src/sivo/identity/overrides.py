@@ -11,8 +11,11 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+from sivo.audit.log import record_in
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError
+from sivo.config.change import Author
+from sivo.config.kinds import PLATFORM_ID
 from sivo.db.scopes import Database
 from sivo.identity.client_address import Address, Network
 from sivo.identity.rates import PUBLISHED, Limit
@@ -94,13 +97,15 @@ class Overrides:
             rows = await connection.fetch("select * from rate_override order by limit_name, subject")
         return [Override(**row) for row in rows]
 
-    async def put(self, name: str, subject: str, amount: int | None, author: str, reason: str) -> None:
+    async def put(self, name: str, subject: str, amount: int | None, author: Author, reason: str) -> None:
         """Set an amount, or go back to what is published (None). Raises NOT_FOUND for an unknown limit."""
         if name not in PUBLISHED:
             raise SivoError("NOT_FOUND", f"there is no limit {name}", where="limit", details={"limits": [*PUBLISHED]})
         subject = check_subject(name, subject)
         async with self._database.platform("identity: set rate limit override") as connection:
-            await connection.execute("delete from rate_override where limit_name = $1 and subject = $2", name, subject)
+            before = await connection.fetchval(
+                "delete from rate_override where limit_name = $1 and subject = $2 returning amount", name, subject
+            )
             if amount is not None:
                 await connection.execute(
                     "insert into rate_override (limit_name, subject, amount, author, reason, at)"
@@ -108,10 +113,12 @@ class Overrides:
                     name,
                     subject,
                     amount,
-                    author,
+                    author.name,
                     reason,
                     self._clock.now(),
                 )
+            entry = author.did("update", "limit.changed", "limit", f"{name}/{subject}", {"amount": (before, amount)})
+            await record_in(connection, [PLATFORM_ID], entry, self._clock.now())
             await connection.execute("select pg_notify($1, $2)", CHANNEL, name)
         await self.load()
 

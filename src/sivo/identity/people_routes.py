@@ -7,17 +7,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
+from sivo.audit.log import record
 from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.identity import credentials, factor_rows, links, sessions
-from sivo.identity.access import WRITERS, Principal, Role, require
+from sivo.identity.access import Permission, Principal, Role, require
 from sivo.identity.bodies import PasswordBody
 from sivo.identity.password_rules import check_new_password
 from sivo.identity.people import Person
 from sivo.identity.service import Identity
 from sivo.identity.session_routes import STEPPED_UP
 
-Admin = Annotated[Principal, Depends(require(*WRITERS))]
+Admin = Annotated[Principal, Depends(require(Permission.LOGINS_MANAGE))]
 _log = logs.get("identity")
 
 
@@ -53,6 +54,7 @@ def _add_password(router: APIRouter, identity: Identity) -> None:
         async with identity.database.tenant(who.tenant_id) as connection:
             await credentials.store_password(connection, who.tenant_id, user_id, hashed, who.author.name, now)
             await sessions.end_sessions(connection, who.tenant_id, user_id, now, "new password")
+            await record(connection, who.author.did("update", "password.changed", "user", user_id), now)
             await links.end(connection, user_id, now)
         identity.authentication.cache.forget_tenant(who.tenant_id)
 
@@ -73,6 +75,8 @@ def _add_sessions(router: APIRouter, identity: Identity) -> None:
             ended = await sessions.end_sessions(
                 connection, who.tenant_id, user_id, identity.clock.now(), f"ended by {who.author.name}"
             )
+            entry = who.author.did("delete", "session.ended", "user", user_id, {"sessions": (ended, 0)})
+            await record(connection, entry, identity.clock.now())
         identity.authentication.cache.forget_tenant(who.tenant_id)
         return {"ended": ended}
 
@@ -83,6 +87,9 @@ def _add_rescue(router: APIRouter, identity: Identity) -> None:
         """Forget a user's failed logins; whether the login was locked."""
         person = await person_in_care(identity, who, user_id)
         was_locked = await identity.locks.unlock(person.email)
+        async with identity.database.tenant(who.tenant_id) as connection:
+            entry = who.author.did("update", "login.unlocked", "user", user_id, {"locked": (was_locked, False)})
+            await record(connection, entry, identity.clock.now())
         _log.info("login unlocked", tenant=str(who.tenant_id), user=str(user_id), author=who.author.name)
         return {"was_locked": was_locked}
 
@@ -95,6 +102,8 @@ def _add_rescue(router: APIRouter, identity: Identity) -> None:
             await sessions.end_sessions(
                 connection, who.tenant_id, user_id, identity.clock.now(), "second factors were reset"
             )
+            entry = who.author.did("delete", "mfa.reset", "user", user_id, {"factors": (removed, 0)})
+            await record(connection, entry, identity.clock.now())
         identity.authentication.cache.forget_tenant(who.tenant_id)
         _log.warning("second factors reset", tenant=str(who.tenant_id), user=str(user_id), author=who.author.name)
         return {"removed": removed}

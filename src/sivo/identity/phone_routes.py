@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from sivo.audit.log import record
 from sivo.base.errors import SivoError, register
 from sivo.config import state
 from sivo.db.scopes import Connection
@@ -74,6 +75,7 @@ async def _open(identity: Identity, request: Request, caller: Caller) -> PhoneAn
         session = await sessions.open_session(connection, tenant_id, opening, now)
         place, number = (session.id, session.expires_at), (extension.id, str(extension.body["number"]))
         device = await devices.add(connection, identity.vault, tenant_id, person.id, place, number, now)
+        await record(connection, caller.author.did("create", "softphone.opened", "session", session.id), now)
         await sessions.announce(connection, tenant_id, phones=True)
     life = min(TOKEN_LIFE_S, keys.jwt_ttl_sec)
     return PhoneAnswer(

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 from uuid import UUID
 
+from sivo.audit.log import SYSTEM, AuditEntry, record
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
@@ -102,7 +103,12 @@ class Refresh:
         verdict, after = present(chain, hashed, row["presented"], now)
         if verdict is Verdict.REPLAYED:
             _log.warning("refresh token replayed", tenant=str(tenant_id), session=str(row["id"]))
-            await sessions.end_session(connection, tenant_id, row["id"], now, "refresh token replayed")
+            why = "refresh token replayed"
+            if await sessions.end_session(connection, tenant_id, row["id"], now, why):
+                entry = AuditEntry(
+                    "delete", "session.ended", "session", str(row["id"]), SYSTEM, {"reason": (None, why)}
+                )
+                await record(connection, entry, now)
         if verdict not in (Verdict.CHILD, Verdict.GRACE):
             return None
         await self._store(connection, row["id"], after)

@@ -7,10 +7,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from sivo.audit.log import record
 from sivo.base.errors import SivoError
+from sivo.db.scopes import Connection
 from sivo.identity import browser, credentials, factor_rows, links, pending, sessions
-from sivo.identity.access import STEP_UP_LIFE, Caller, current_caller, own_session, require_step_up
+from sivo.identity.access import STEP_UP_LIFE, Caller, CallerGate, Permission, own_session, require_step_up
 from sivo.identity.bodies import CodeBody, CredentialBody, EnrolBody, OwnPasswordBody, StepUpBody
+from sivo.identity.factor_rows import TOTP, WEBAUTHN
 from sivo.identity.login import LOGIN_FAILED
 from sivo.identity.password_rules import check_new_password
 from sivo.identity.people import Person
@@ -43,14 +46,21 @@ async def own_person(identity: Identity, caller: Caller) -> tuple[UUID, Person]:
 
 def _add_sign_out(router: APIRouter, identity: Identity) -> None:
     @router.get("/api/me")
-    async def me(caller: Annotated[Caller, Depends(current_caller)]) -> dict[str, Any]:
+    async def me(caller: Annotated[Caller, Depends(CallerGate(Permission.OWN_PROFILE))]) -> dict[str, Any]:
         """Who the token says I am."""
         return {
             "user_id": caller.user_id,
             "tenant_id": caller.tenant_id,
             "role": caller.role,
             "author": caller.author.name,
+            **(await _key_of(caller) if caller.key_id is not None else {}),
         }
+
+    async def _key_of(caller: Caller) -> dict[str, Any]:
+        """A machine has no slug in a token: which tenant its key belongs to, and what it may."""
+        assert caller.home_id is not None
+        tenant = await identity.people.tenant_identity(caller.home_id)
+        return {"tenant_slug": tenant.slug, "key_id": caller.key_id, "scopes": sorted(caller.scopes)}
 
     @router.post("/api/auth/logout", status_code=204)
     @router.post("/auth/logout", status_code=204, include_in_schema=False)
@@ -60,6 +70,8 @@ def _add_sign_out(router: APIRouter, identity: Identity) -> None:
         browser.forget(request, response)
         async with identity.database.tenant(caller.home_id) as connection:
             await sessions.end_session(connection, caller.home_id, caller.session_id, identity.clock.now())
+            entry = caller.author.did("delete", "logout", "session", caller.session_id)
+            await record(connection, entry, identity.clock.now())
         identity.authentication.cache.forget_tenant(caller.home_id)
 
     @router.post("/api/auth/logout-all")
@@ -70,6 +82,8 @@ def _add_sign_out(router: APIRouter, identity: Identity) -> None:
             ended = await sessions.end_sessions(
                 connection, caller.home_id, caller.user_id, identity.clock.now(), "signed out everywhere"
             )
+            entry = caller.author.did("delete", "logout.everywhere", "user", caller.user_id, {"sessions": (ended, 0)})
+            await record(connection, entry, identity.clock.now())
         identity.authentication.cache.forget_tenant(caller.home_id)
         return {"ended": ended}
 
@@ -94,6 +108,8 @@ def _add_sessions(router: APIRouter, identity: Identity) -> None:
                 connection, caller.home_id, session_id, identity.clock.now(), "ended by its user"
             ):
                 raise SivoError("NOT_FOUND", "there is no such session", where="session_id")
+            entry = caller.author.did("delete", "session.ended", "session", session_id)
+            await record(connection, entry, identity.clock.now())
         identity.authentication.cache.forget_tenant(caller.home_id)
 
 
@@ -117,6 +133,7 @@ def _add_own_password(router: APIRouter, identity: Identity) -> None:
         async with identity.database.tenant(tenant_id) as connection:
             await credentials.store_password(connection, tenant_id, person.id, hashed, caller.author.name, now)
             await sessions.end_sessions(connection, tenant_id, person.id, now, "new password", but=caller.session_id)
+            await record(connection, caller.author.did("update", "password.changed", "user", person.id), now)
             await links.end(connection, person.id, now)
         identity.authentication.cache.forget_tenant(tenant_id)
 
@@ -155,6 +172,11 @@ def _add_step_up(router: APIRouter, identity: Identity) -> None:
             made = await pending.begin(connection, tenant_id, person.id, identity.clock.now())
             found = await identity.factors.authentication_options(connection, person, made.id)
         return {"ceremony": str(made.id), "options": found}
+
+
+async def _enrolled(identity: Identity, connection: Connection, caller: Caller, person: Person, kind: str) -> None:
+    entry = caller.author.did("create", "mfa.enrolled", "user", person.id, {"kind": (None, kind)})
+    await record(connection, entry, identity.clock.now())
 
 
 async def _prove_again(identity: Identity, connection: Any, person: Person, body: StepUpBody) -> None:
@@ -212,12 +234,16 @@ def _add_factors(router: APIRouter, identity: Identity) -> None:
                     where="factor_id",
                     remedy="add another one first",
                 )
+            entry = caller.author.did("delete", "mfa.removed", "user", person.id, {"factor": (factor_id.hex, None)})
+            await record(connection, entry, identity.clock.now())
 
     @router.post("/api/me/recovery-codes", dependencies=STEPPED_UP)
     async def recovery_codes(caller: Own) -> dict[str, list[str]]:
         """Eight new recovery codes; the old ones are worth nothing from now on."""
         tenant_id, person = await own_person(identity, caller)
         async with identity.database.tenant(tenant_id) as connection:
+            entry = caller.author.did("update", "mfa.recovery_codes_replaced", "user", person.id)
+            await record(connection, entry, identity.clock.now())
             return {"recovery_codes": await identity.factors.new_recovery_codes(connection, person)}
 
 
@@ -235,6 +261,8 @@ def _add_factor_enrolment(router: APIRouter, identity: Identity) -> None:
         tenant_id, person = await own_person(identity, caller)
         async with identity.database.tenant(tenant_id) as connection:
             codes = await identity.factors.confirm_totp(connection, person, body.code)
+            if codes is not None:
+                await _enrolled(identity, connection, caller, person, TOTP)
         if codes is None:
             raise wrong()
         return {"recovery_codes": codes}
@@ -255,6 +283,8 @@ def _add_factor_enrolment(router: APIRouter, identity: Identity) -> None:
         async with identity.database.tenant(tenant_id) as connection:
             challenge = await _challenge(identity, connection, person, body.ceremony)
             codes = await identity.factors.register(connection, person, body.name, body.credential, challenge)
+            if codes is not None:
+                await _enrolled(identity, connection, caller, person, WEBAUTHN)
         if codes is None:
             raise wrong()
         return {"recovery_codes": codes}

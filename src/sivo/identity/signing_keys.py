@@ -12,15 +12,18 @@ not seen makes it read again, at most once in :data:`RELOAD_INTERVAL_S`, so that
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from joserfc.jwk import RSAKey
 
+from sivo.audit.log import SYSTEM, Action, AuditEntry, record_in
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError
+from sivo.config.kinds import PLATFORM_ID
 from sivo.config.registry import KEYS
 from sivo.config.types import Int
 from sivo.db.scopes import Connection, Database
@@ -39,6 +42,13 @@ JWKS_MAX_AGE_S = 300
 #: Two processes that make keys agree through this advisory lock.
 _LOCK = 7_401_550_113
 _log = logs.get("identity")
+
+#: (action, event, resource type, resource id) -> entry; ``Author.did`` is one.
+Entries = Callable[[Action, str, str, str], AuditEntry]
+
+
+def _by_itself(action: Action, event: str, resource_type: str, resource_id: str) -> AuditEntry:
+    return AuditEntry(action, event, resource_type, resource_id, SYSTEM)
 
 
 def longest_token_life() -> timedelta:
@@ -123,13 +133,17 @@ class SigningKeys:
             if key.verifies_at(now)
         ]
 
-    async def rotate(self) -> str:
-        """Publish a successor that signs after :data:`LEAD`; its ``kid``. One that is waiting already is kept."""
+    async def rotate(self, entry: Entries = _by_itself) -> str:
+        """Publish a successor that signs after :data:`LEAD`; its ``kid``. One that is waiting already is kept.
+
+        ``entry`` makes what stands in the platform's audit log about it.
+        """
         async with self._database.platform("identity: rotate signing key") as connection:
             await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
             now = self._clock.now()
             waiting = [row["kid"] for row in await _rows(connection) if row["signs_from"] > now]
             kid: str = waiting[-1] if waiting else await self._create(connection, now + LEAD)
+            await record_in(connection, [PLATFORM_ID], entry("create", "signing_key.rotated", "signing_key", kid), now)
             await connection.execute("select pg_notify($1, $2)", CHANNEL, kid)
         _log.info("signing key published", kid=kid)
         await self.load()
@@ -145,7 +159,7 @@ class SigningKeys:
         await self.rotate()
         return True
 
-    async def revoke(self, kid: str, why: str) -> None:
+    async def revoke(self, kid: str, why: str, entry: Entries = _by_itself) -> None:
         """Take a key away at once, with every token that it signed. Raises NOT_FOUND.
 
         When it was the one that signs, a new one signs from now on.
@@ -167,6 +181,7 @@ class SigningKeys:
                 await connection.execute("update signing_key set signs_from = $1 where signs_from > $1", now)
             if newest is None:
                 await self._create(connection, now)
+            await record_in(connection, [PLATFORM_ID], entry("delete", "signing_key.revoked", "signing_key", kid), now)
             await connection.execute("select pg_notify($1, $2)", CHANNEL, kid)
         _log.warning("signing key revoked", kid=kid)
         await self.load()

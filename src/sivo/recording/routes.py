@@ -11,8 +11,10 @@ from fastapi.responses import StreamingResponse
 
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode_id, page
+from sivo.audit.log import record
 from sivo.base.errors import SivoError
-from sivo.identity.access import READERS, Principal, Role, require
+from sivo.calls import own
+from sivo.identity.access import Permission, Principal, require
 from sivo.recording.binding import OBJECT_PURPOSE, object_aad
 from sivo.storage.store import Objects
 from sivo.vault import stream
@@ -20,6 +22,14 @@ from sivo.vault import stream
 _MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
 _FIELDS = """id, call_id, state, wanted, rule, cause, format, kms, retention_days, created_at, expires_at, stored_at,
              size_bytes, duration_ms, channels"""
+
+
+Listener = Annotated[Principal, Depends(require(Permission.RECORDINGS_LISTEN))]
+#: The recording's call is within the caller's reach; takes $2 to $4.
+_WITHIN = (
+    "($2::uuid[] is null or exists (select 1 from call where call.id = recording.call_id"  # noqa: S608 - constants
+    f" and {own.WITHIN.format('$2', '$3', '$4')}))"
+)
 
 
 def public(row: asyncpg.Record) -> dict[str, Any]:
@@ -36,42 +46,42 @@ def make_router(context: Context) -> APIRouter:
     store = Objects.local(context.settings.object_dir)
 
     @router.get("/api/recordings")
-    async def list_recordings(
-        who: Annotated[Principal, Depends(require(*READERS))], limit: Limit = 50, cursor: Cursor = None
-    ) -> dict[str, Any]:
-        """Recordings of the tenant, newest first."""
+    async def list_recordings(who: Listener, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+        """Recordings of the tenant, newest first; an agent sees those of their own calls."""
         after = decode_id(cursor)
         async with context.database.tenant(who.tenant_id) as connection:
             rows = await connection.fetch(
                 f"""select {_FIELDS} from recording
-                     where $1::uuid is null or id < $1 order by id desc limit $2""",  # noqa: S608 - a constant
+                     where ($1::uuid is null or recording.id < $1) and {_WITHIN} order by id desc limit $5""",  # noqa: S608
                 after,
+                *await own.within(connection, who),
                 limit + 1,
             )
         return page([public(row) for row in rows], limit, lambda row: [row["id"]])
 
     @router.get("/api/recordings/{recording_id}")
-    async def get_recording(
-        recording_id: UUID, who: Annotated[Principal, Depends(require(*READERS))]
-    ) -> dict[str, Any]:
+    async def get_recording(recording_id: UUID, who: Listener) -> dict[str, Any]:
         """One recording: its state, the rule that decided, its sealed expiry."""
         async with context.database.tenant(who.tenant_id) as connection:
-            row = await connection.fetchrow(f"select {_FIELDS} from recording where id = $1", recording_id)  # noqa: S608
+            row = await connection.fetchrow(
+                f"select {_FIELDS} from recording where recording.id = $1 and {_WITHIN}",  # noqa: S608 - constants
+                recording_id,
+                *await own.within(connection, who),
+            )
         if row is None:
             raise _not_found(recording_id)
         return public(row)
 
-    @router.get("/api/recordings/{recording_id}/audio", response_class=StreamingResponse)
-    async def listen(
-        recording_id: UUID, who: Annotated[Principal, Depends(require(Role.SUPERVISOR, Role.ADMIN))]
-    ) -> StreamingResponse:
-        """The audio itself, decrypted as it is sent."""
+    async def audio(who: Principal, recording_id: UUID, event: str, disposition: str) -> StreamingResponse:
         async with context.database.tenant(who.tenant_id) as connection:
             row = await connection.fetchrow(
-                """select id, format, object_key, wrapped_key, size_bytes from recording
-                    where id = $1 and state = 'stored'""",
+                f"""select id, format, object_key, wrapped_key, size_bytes from recording
+                    where recording.id = $1 and state = 'stored' and {_WITHIN}""",  # noqa: S608 - constants
                 recording_id,
+                *await own.within(connection, who),
             )
+            if row is not None:
+                await record(connection, who.author.did("access", event, "recording", recording_id))
         if row is None:
             raise _not_found(recording_id)
         key = await context.vault.open(who.tenant_id, OBJECT_PURPOSE, row["wrapped_key"])
@@ -83,9 +93,21 @@ def make_router(context: Context) -> APIRouter:
             headers={
                 "Content-Length": str(row["size_bytes"]),
                 "Cache-Control": "no-store",
-                "Content-Disposition": f'inline; filename="{recording_id}.{row["format"]}"',
+                "Content-Disposition": f'{disposition}; filename="{recording_id}.{row["format"]}"',
             },
         )
+
+    @router.get("/api/recordings/{recording_id}/audio", response_class=StreamingResponse)
+    async def listen(recording_id: UUID, who: Listener) -> StreamingResponse:
+        """The audio itself, decrypted as it is sent. Listening is recorded in the audit log."""
+        return await audio(who, recording_id, "recording.listened", "inline")
+
+    @router.get("/api/recordings/{recording_id}/download", response_class=StreamingResponse)
+    async def download(
+        recording_id: UUID, who: Annotated[Principal, Depends(require(Permission.RECORDINGS_DOWNLOAD))]
+    ) -> StreamingResponse:
+        """The same as a file to keep. Downloads are recorded in the audit log."""
+        return await audio(who, recording_id, "recording.downloaded", "attachment")
 
     return router
 

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints
 
 from sivo.config.kinds import Body, ResourceKind, register_kind
+from sivo.config.room_rules import rule
 from sivo.config.values import Name
+from sivo.identity.permissions import Permission
+from sivo.tenants.plan_rule import check_plan
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
 
@@ -19,8 +22,9 @@ class Tenant(Body):
     #: The effective value of the key ``tenant.slug``; generated from the name when none is given.
     slug: Slug | None = None
     plan: Literal["starter", "pro", "enterprise"] = "starter"
-    #: A suspended tenant keeps its data; its calls and logins are refused.
-    status: Literal["active", "suspended"] = "active"
+    #: A suspended tenant keeps its data; its calls and logins are refused. One that is being deleted is refused
+    #: likewise, until its grace is over or it is restored.
+    status: Literal["active", "suspended", "deleting"] = "active"
 
 
 TENANT = register_kind(
@@ -28,7 +32,9 @@ TENANT = register_kind(
         name="tenant",
         plural="tenants",
         model=Tenant,
-        read_roles=("viewer", "supervisor", "admin", "superadmin"),
-        write_roles=("superadmin",),
+        read=Permission.TENANT_READ,
+        write=Permission.TENANTS_MANAGE,
     )
 )
+
+rule(check_plan)

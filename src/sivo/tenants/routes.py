@@ -12,14 +12,14 @@ from sivo.api.etag import etag, if_match
 from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.base.errors import SivoError
 from sivo.config import state
-from sivo.config.change import Update
-from sivo.config.http import CallerGate, JsonObject, Reason
+from sivo.config.http import JsonObject, Reason
 from sivo.config.provision import create_tenant
 from sivo.config.state import TenantRow
-from sivo.identity.access import READERS, Caller, Operator, Role, require_operator
+from sivo.identity.access import Caller, CallerGate, Operator, Permission, Role, operator
+from sivo.tenants import lifecycle, lifecycle_routes, plan_routes
 from sivo.tenants.resources import Tenant
 
-Who = Annotated[Operator, Depends(require_operator)]
+Who = Annotated[Operator, Depends(operator(Permission.TENANTS_MANAGE))]
 
 
 def shown(row: TenantRow) -> dict[str, Any]:
@@ -32,6 +32,8 @@ def make_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/api/tenants", tags=["tenants"])
     _add_reads(router, context)
     _add_writes(router, context)
+    lifecycle_routes.add(router, context)
+    plan_routes.add(router, context)
     return router
 
 
@@ -50,7 +52,7 @@ def _add_reads(router: APIRouter, context: Context) -> None:
 
     @router.get("/{tenant_id}")
     async def get_tenant(
-        tenant_id: UUID, response: Response, caller: Annotated[Caller, Depends(CallerGate(READERS))]
+        tenant_id: UUID, response: Response, caller: Annotated[Caller, Depends(CallerGate(Permission.TENANT_READ))]
     ) -> dict[str, Any]:
         """One tenant with its host names; staff see their own."""
         if caller.role is not Role.SUPERADMIN and caller.tenant_id != tenant_id:
@@ -67,6 +69,8 @@ def _add_writes(router: APIRouter, context: Context) -> None:
     @router.post("", status_code=201)
     async def create(who: Who, body: Tenant, reason: Reason, response: Response) -> dict[str, Any]:
         """Make a tenant; without a slug one is generated from the name."""
+        if body.status == lifecycle.DELETING:
+            raise SivoError("VALIDATION_FAILED", "a tenant is not made to be deleted", where="body.status")
         row = await create_tenant(context, body.slug, body.name, body.plan, who.author, reason, body.status)
         response.headers["ETag"] = etag(row.version)
         response.headers["Location"] = f"/api/tenants/{row.id}"
@@ -82,8 +86,7 @@ def _add_writes(router: APIRouter, context: Context) -> None:
         if_match_header: Annotated[str | None, Header(alias="If-Match", max_length=100)] = None,
     ) -> dict[str, Any]:
         """Change name, plan, slug or status (JSON merge patch). A suspended tenant takes no calls and no logins."""
-        change = Update("tenant", tenant_id, body, if_match(if_match_header))
-        await context.resources.apply(tenant_id, who.author, reason, [change])
+        warnings = await lifecycle.change(context, tenant_id, who.author, reason, body, if_match(if_match_header))
         row = await context.resources.tenant(tenant_id)
         response.headers["ETag"] = etag(row.version)
-        return shown(row)
+        return {**shown(row), "warnings": [one.body() for one in warnings]}

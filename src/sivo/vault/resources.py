@@ -10,6 +10,7 @@ from pydantic import StringConstraints, model_validator
 
 from sivo.config.kinds import Body, ResourceKind, SecretField, Unique, register_kind
 from sivo.config.values import HttpUrl
+from sivo.identity.permissions import Permission
 
 #: Shown as ``secrets.<name>`` by ``GET /api/config``; without a slash, which names of other vault entries have.
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
@@ -52,5 +53,7 @@ PROVIDER_SECRET = register_kind(
         unique=(Unique("secret.name", ("name",)),),
         immutable=("name",),
         secret_name=_vault_name,
+        read=Permission.SECRETS_READ,
+        write=Permission.SECRETS_WRITE,
     )
 )

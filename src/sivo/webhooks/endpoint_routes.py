@@ -14,7 +14,7 @@ from sivo.config import state
 from sivo.config.change import Update
 from sivo.config.http import Reason
 from sivo.db.scopes import Connection
-from sivo.identity.access import READERS, WRITERS, Principal, require
+from sivo.identity.access import Permission, Principal, require
 from sivo.webhooks import health
 from sivo.webhooks.resources import OVERLAP, WEBHOOK_ENDPOINT, signing_secret
 
@@ -23,14 +23,18 @@ def add(router: APIRouter, context: Context) -> None:
     """Routes below ``/api/webhooks/{id}``."""
 
     @router.get("/api/webhooks/{endpoint_id}/health")
-    async def show_health(endpoint_id: UUID, who: Annotated[Principal, Depends(require(*READERS))]) -> dict[str, Any]:
+    async def show_health(
+        endpoint_id: UUID, who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_READ))]
+    ) -> dict[str, Any]:
         """Whether the endpoint takes what it is sent; after lasting failure it is ``disabled``, with the reason."""
         async with context.database.tenant(who.tenant_id) as connection:
             await known(connection, who.tenant_id, endpoint_id)
             return await health.shown(connection, endpoint_id)
 
     @router.post("/api/webhooks/{endpoint_id}/enable")
-    async def enable(endpoint_id: UUID, who: Annotated[Principal, Depends(require(*WRITERS))]) -> dict[str, Any]:
+    async def enable(
+        endpoint_id: UUID, who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_WRITE))]
+    ) -> dict[str, Any]:
         """Switch an endpoint on again that lasting failure switched off; what it missed waits in the dead letters."""
         async with context.database.tenant(who.tenant_id) as connection:
             await known(connection, who.tenant_id, endpoint_id)
@@ -41,7 +45,7 @@ def add(router: APIRouter, context: Context) -> None:
 
     @router.post("/api/webhooks/{endpoint_id}/rotate-secret")
     async def rotate_secret(
-        endpoint_id: UUID, reason: Reason, who: Annotated[Principal, Depends(require(*WRITERS))]
+        endpoint_id: UUID, reason: Reason, who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_WRITE))]
     ) -> dict[str, Any]:
         """A new signing secret, answered this once; for 24 hours every request is signed with the old one as well."""
         secret = signing_secret()
@@ -50,7 +54,9 @@ def add(router: APIRouter, context: Context) -> None:
         return {"secret": secret, "overlap_sec": int(OVERLAP.total_seconds())}
 
     @router.delete("/api/webhooks/{endpoint_id}/previous-secret", status_code=status.HTTP_204_NO_CONTENT)
-    async def drop_previous(endpoint_id: UUID, who: Annotated[Principal, Depends(require(*WRITERS))]) -> None:
+    async def drop_previous(
+        endpoint_id: UUID, who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_WRITE))]
+    ) -> None:
         """Stop signing with the replaced secret now: it leaked, or every receiver has the new one."""
         async with context.database.tenant(who.tenant_id) as connection:
             endpoint = await known(connection, who.tenant_id, endpoint_id)

@@ -15,6 +15,7 @@ from sivo.config.hooks import CheckContext
 from sivo.config.kinds import Body, ResourceKind, SecretField, register_kind
 from sivo.config.values import HttpUrl, Name
 from sivo.events.catalogue import CATALOGUE
+from sivo.identity.permissions import Permission
 
 
 def _known_event(value: str) -> str:
@@ -65,5 +66,7 @@ WEBHOOK_ENDPOINT = register_kind(
         model=WebhookEndpoint,
         secrets=(SecretField("secret", generate=signing_secret, min_length=16, max_length=256, overlap=OVERLAP),),
         check=_check,
+        read=Permission.WEBHOOKS_READ,
+        write=Permission.WEBHOOKS_WRITE,
     )
 )

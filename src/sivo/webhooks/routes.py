@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response, status
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode, page
 from sivo.base.errors import SivoError
-from sivo.identity.access import READERS, WRITERS, Principal, require
+from sivo.identity.access import Permission, Principal, require
 from sivo.webhooks import deliveries, endpoint_routes
 from sivo.webhooks.fan_out import put_test
 
@@ -23,7 +23,7 @@ def make_router(context: Context) -> APIRouter:
 
     @router.get("/api/webhook-deliveries")
     async def list_deliveries(
-        who: Annotated[Principal, Depends(require(*READERS))],
+        who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_READ))],
         state: DeliveryState | None = None,
         endpoint_id: UUID | None = None,
         limit: Limit = 50,
@@ -39,21 +39,27 @@ def make_router(context: Context) -> APIRouter:
         return page(rows, limit, lambda row: [row["id"]])
 
     @router.get("/api/webhook-deliveries/{delivery_id}/payload")
-    async def download(delivery_id: UUID, who: Annotated[Principal, Depends(require(*WRITERS))]) -> Response:
+    async def download(
+        delivery_id: UUID, who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_WRITE))]
+    ) -> Response:
         """The JSON document of a delivery that has not arrived yet, byte for byte as it is signed."""
         async with context.database.tenant(who.tenant_id) as connection:
             body = await deliveries.payload(connection, delivery_id)
         return Response(body, media_type="application/json")
 
     @router.post("/api/webhook-deliveries/{delivery_id}/replay", status_code=status.HTTP_202_ACCEPTED)
-    async def replay(delivery_id: UUID, who: Annotated[Principal, Depends(require(*WRITERS))]) -> dict[str, str]:
+    async def replay(
+        delivery_id: UUID, who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_WRITE))]
+    ) -> dict[str, str]:
         """Send a dead delivery again, from the first attempt and with the same event id."""
         async with context.database.tenant(who.tenant_id) as connection:
             await deliveries.replay(connection, delivery_id, context.clock.now())
         return {"id": str(delivery_id), "state": "pending"}
 
     @router.post("/api/webhooks/{endpoint_id}/test", status_code=status.HTTP_202_ACCEPTED)
-    async def test(endpoint_id: UUID, who: Annotated[Principal, Depends(require(*WRITERS))]) -> dict[str, str]:
+    async def test(
+        endpoint_id: UUID, who: Annotated[Principal, Depends(require(Permission.WEBHOOKS_WRITE))]
+    ) -> dict[str, str]:
         """Send ``webhook.test`` to one endpoint."""
         async with context.database.tenant(who.tenant_id) as connection:
             await endpoint_routes.known(connection, who.tenant_id, endpoint_id)
