@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, EmailStr, Field, SecretStr
 from sivo.api.context import Context
 from sivo.config.http import Reason
 from sivo.identity import links
-from sivo.identity.access import WRITERS, Caller, Principal, own_session, require
+from sivo.identity.access import Caller, Permission, Principal, own_session, require
 from sivo.identity.authentication import note_standing
 from sivo.identity.bodies import Strict
 from sivo.identity.forgotten import Forgotten
@@ -27,7 +27,7 @@ from sivo.identity.session_routes import STEPPED_UP, own_person
 from sivo.mail.post import Post
 
 _GONE: dict[int | str, dict[str, Any]] = {410: {"description": "Gone: LINK_REFUSED."}}
-Admin = Annotated[Principal, Depends(require(*WRITERS))]
+Admin = Annotated[Principal, Depends(require(Permission.LOGINS_MANAGE))]
 Token = Annotated[SecretStr, Field(min_length=1, max_length=links.MAX_LENGTH)]
 Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_LENGTH)]
 

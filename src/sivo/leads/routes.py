@@ -14,7 +14,7 @@ from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.audit.log import record
 from sivo.base import logs
 from sivo.base.errors import SivoError
-from sivo.identity.access import WRITERS, Principal, Role, require
+from sivo.identity.access import Permission, Principal, require
 from sivo.identity.authentication import note_standing
 from sivo.identity.hosts import host_name
 from sivo.identity.rates import LEADS
@@ -24,9 +24,9 @@ from sivo.leads.intake import Intake, purpose
 from sivo.mail import rows as mail_rows
 from sivo.mail.post import Post
 
-#: Personal data of strangers: not for viewers.
-Reader = Annotated[Principal, Depends(require(Role.SUPERVISOR, Role.ADMIN))]
-Admin = Annotated[Principal, Depends(require(*WRITERS))]
+#: Personal data of strangers: the staff, and no agents.
+Reader = Annotated[Principal, Depends(require(Permission.LEADS_READ))]
+Admin = Annotated[Principal, Depends(require(Permission.LEADS_MANAGE))]
 _log = logs.get("leads")
 
 

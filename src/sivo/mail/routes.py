@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode_id, page
-from sivo.identity.access import WRITERS, Principal, require
+from sivo.identity.access import Permission, Principal, require
 from sivo.mail import rows
 
 MailState = Literal["pending", "sent", "dead"]
@@ -20,7 +20,7 @@ def make_router(context: Context) -> APIRouter:
 
     @router.get("/api/mail")
     async def list_mail(
-        who: Annotated[Principal, Depends(require(*WRITERS))],
+        who: Annotated[Principal, Depends(require(Permission.MAIL_READ))],
         state: MailState | None = None,
         limit: Limit = 50,
         cursor: Cursor = None,
