@@ -90,6 +90,8 @@ class Call:
     told_to: str = ""
     #: Numbers the legs that media is given after the first two.
     serial: int = 0
+    #: Told each time the call stands elsewhere.
+    phase_changed: Callable[[Call], None] = lambda call: None
     _inbox: deque[Input] = field(default_factory=deque)
     _busy: bool = False
 
@@ -162,8 +164,11 @@ class Call:
         self._busy = True
         try:
             while self._inbox:
+                before = self.machine.phase
                 for action in self.machine.handle(self._inbox.popleft()):
                     self._carry_out(action)
+                if self.machine.phase is not before:
+                    self.phase_changed(self)
         finally:
             self._busy = False
 

@@ -24,6 +24,8 @@ class Exchange:
         self._clients: dict[int, tuple[Call, Branch]] = {}
         #: What has to be undone when a call is forgotten.
         self._traces: dict[UUID, list[Callable[[], object]]] = {}
+        #: Told of every call that stands elsewhere than before.
+        self.phase_changed: Callable[[Call], None] = lambda call: None
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -41,6 +43,7 @@ class Exchange:
     def add(self, call: Call, txn: ServerTransaction) -> None:
         """A new call with the transaction of its INVITE."""
         self._calls[call.id] = call
+        call.phase_changed = self.phase_changed
         self._traces[call.id] = []
         self._invites[id(txn)] = call
         self._traces[call.id].append(lambda: self._invites.pop(id(txn), None))

@@ -10,6 +10,7 @@ from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
 from sivo.calls.call import Call
 from sivo.calls.exchange import Exchange
+from sivo.calls.live_feed import LiveFeed
 from sivo.calls.media_link import MediaLink
 from sivo.calls.recovery import Recovery
 from sivo.media import protocol as wire
@@ -22,8 +23,9 @@ log = logs.get("calls")
 class Switchboard:
     """Listener of the media pool (see :class:`sivo.calls.media_link.MediaListener`)."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, live: LiveFeed) -> None:
         self._exchange = exchange
+        self._live = live
         self._tasks: set[asyncio.Task[None]] = set()
         self._closings: set[asyncio.Future[dict[str, Any]]] = set()
         self.recovery: Recovery | None = None
@@ -55,11 +57,16 @@ class Switchboard:
         match fact.body:
             case wire.ConversationEnded(reason=reason, transfer_to=transfer_to):
                 call.post(ev.ConversationFinished(reason, transfer_to or (reason == "transfer" and call.told_to) or ""))
+            case wire.Segment() as segment:
+                self._live.said(call, segment)
             case wire.MediaTimeout(leg=leg) if not leg.startswith("guest"):
                 call.post(ev.AudioLost(leg))
 
     def media_note(self, link: MediaLink, note: wire.Note) -> None:
-        """Nobody keeps what is of the moment."""
+        """What is of the moment goes to whoever looks on, and nobody keeps it."""
+        call = self._exchange.by_id(note.session) if note.session else None
+        if call is not None:
+            self._live.note(call, note.kind, note.data)
 
     # --- the end of calls ---
 

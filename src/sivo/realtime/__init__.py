@@ -1,0 +1,1 @@
+"""What is of the moment, to whoever looks on: never stored, never waited for."""
