@@ -10,6 +10,7 @@ twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench bench-voice bench-api lock clean
+.PHONY: conformance conformance-mutations bench-config
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -35,7 +36,8 @@ format: dev ## bring the code into shape
 test: dev lint ## everything that CI runs (under 15 minutes on two cores)
 	@scripts/system-tools
 	@$(call twice,-n 2 --dist loadfile,tests/unit tests/functional,fast)
-	@$(call twice,,tests/e2e tests/conformance,whole)
+	@$(call twice,,tests/e2e,whole)
+	@$(call twice,-n 2 --dist loadfile,tests/conformance,conformance)
 
 test-unit: dev ## pure tests, virtual time
 	@$(PY) -m pytest -q tests/unit
@@ -47,9 +49,16 @@ test-e2e: dev ## real phones against a running node
 	@scripts/system-tools
 	@$(PY) -m pytest -q tests/e2e
 
-test-conformance: dev ## configuration keys, seen from outside
+conformance: dev ## every configuration key changed and seen from outside: key, effect, observer, evidence
 	@scripts/system-tools
-	@$(PY) -m pytest -q tests/conformance
+	@$(call twice,-n 2 --dist loadfile,tests/conformance,conformance)
+
+test-conformance: conformance
+
+conformance-mutations: dev ## the same with consumers that read the shipped default: every key has to turn red
+	@scripts/system-tools; mkdir -p build
+	@SIVO_TEST_MUTATION_FILE=$(CURDIR)/build/mutated-key PYTHONPATH=$(CURDIR)/tests/support/mutation:$(CURDIR)/tests \
+		$(PY) -m pytest -q -p mutation_run -o cache_dir=build/pytest-mutations tests/conformance
 
 test-long: dev ## soak, kill matrix, twenty demos with a busy core
 	@scripts/system-tools
@@ -60,6 +69,9 @@ whisper-venv: dev ## SIVO with the extra whisper in build/, which the long tests
 
 bench: dev ## measurements, printed with machine and method
 	@$(PY) -m bench
+
+bench-config: dev ## the configuration plane: reads, explanations, requests, changes
+	@$(PY) -m bench.config_plane
 
 bench-voice: dev ## voice to voice and calls per core beside pipecat and livekit-agents (about 10 minutes; QUICK=1: 2)
 	@scripts/peers-venv

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
-from support import provider_double, vendor_world
+from support import conformance_table, provider_double, vendor_world
 from support.provider_double import Double
 from support.running_node import Node, running_node
 from support.vendor_world import Vendors
+
+evidence = conformance_table.evidence
+pytest_runtest_setup = conformance_table.pytest_runtest_setup
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    conformance_table.pytest_configure(config)
+
 
 _PORTS = range(37000, 37100)
 

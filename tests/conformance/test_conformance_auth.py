@@ -20,6 +20,8 @@ import pytest
 from sivo.base.clock import VirtualClock
 from sivo.base.settings import Settings
 from sivo.db.scopes import Database
+from support.conformance import conformance
+from support.conformance_table import Evidence
 from support.running_api import RunningApi, running_api
 
 PASSWORD = "correct horse battery"
@@ -74,7 +76,8 @@ async def seen(settings: Settings, database: Database, clock: VirtualClock) -> A
         yield Observer(api, clock, {"Authorization": f"Bearer {token}"}, agent)
 
 
-async def test_jwt_ttl_sec_is_exp_minus_iat_of_the_next_token(seen: Observer) -> None:
+@conformance("auth.jwt_ttl_sec", "exp - iat of the next access token", "PyJWT")
+async def test_jwt_ttl_sec_is_exp_minus_iat_of_the_next_token(seen: Observer, evidence: Evidence) -> None:
     before = (await seen.login()).json()
     await seen.set("auth.jwt_ttl_sec", 4321)
     after = (await seen.login()).json()
@@ -89,9 +92,11 @@ async def test_jwt_ttl_sec_is_exp_minus_iat_of_the_next_token(seen: Observer) ->
     seen.clock.advance(1)
     assert await seen.me(after["access_token"]) == 401
     assert await seen.me(before["access_token"]) == 200, "a token that was issued before keeps its own end"
+    evidence("auth.jwt_ttl_sec", f"exp - iat: {lives}")
 
 
-async def test_refresh_ttl_sec_is_absolute_from_the_next_login(seen: Observer) -> None:
+@conformance("auth.refresh_ttl_sec", "refresh refused after it, however often rotated", "HTTP client")
+async def test_refresh_ttl_sec_is_absolute_from_the_next_login(seen: Observer, evidence: Evidence) -> None:
     await seen.set("auth.jwt_ttl_sec", 600)
     before = (await seen.login()).json()
     await seen.set("auth.refresh_ttl_sec", 5000)
@@ -103,9 +108,13 @@ async def test_refresh_ttl_sec_is_absolute_from_the_next_login(seen: Observer) -
     refused = await seen.refresh(tokens["refresh_token"])
     assert refused.status_code == 401, "rotated a moment ago, and yet over"
     assert (await seen.refresh(before["refresh_token"])).status_code == 200, "a login before keeps its thirty days"
+    evidence("auth.refresh_ttl_sec", "5000 s set: rotated at 4996 s, 401 at 5000 s")
 
 
-async def test_password_min_length_is_enforced_now_with_the_number_in_the_message(seen: Observer) -> None:
+@conformance("auth.password_min_length", "a shorter password is refused, the number in the message", "HTTP client")
+async def test_password_min_length_is_enforced_now_with_the_number_in_the_message(
+    seen: Observer, evidence: Evidence
+) -> None:
     path = f"/api/users/{seen.agent_id}/password"
 
     async def choose(password: str) -> httpx.Response:
@@ -117,9 +126,11 @@ async def test_password_min_length_is_enforced_now_with_the_number_in_the_messag
     assert (short.status_code, short.json()["code"]) == (422, "PASSWORD_TOO_SHORT")
     assert "13" in short.json()["detail"]
     assert (await choose("xk3 9vq2 mw1 ")).status_code == 204
+    evidence("auth.password_min_length", f"12 characters: {short.json()['detail']}; 13: 204")
 
 
-async def test_login_max_attempts_failures_lock_the_right_password_out(seen: Observer) -> None:
+@conformance("auth.login_max_attempts", "so many failures lock the right password out", "HTTP client")
+async def test_login_max_attempts_failures_lock_the_right_password_out(seen: Observer, evidence: Evidence) -> None:
     await seen.set("auth.login_max_attempts", 3)
     source = "127.0.52.1"
     for _ in range(2):
@@ -132,9 +143,11 @@ async def test_login_max_attempts_failures_lock_the_right_password_out(seen: Obs
     assert (locked.status_code, locked.json()["code"]) == (429, "LOGIN_LOCKED")
     seen.clock.advance(int(locked.headers["retry-after"]))
     assert (await seen.login(source=source)).status_code == 200
+    evidence("auth.login_max_attempts", "2 failures: 200; 3 failures: 429 LOGIN_LOCKED")
 
 
-async def test_mfa_required_roles_get_no_full_token_before_a_second_factor(seen: Observer) -> None:
+@conformance("auth.mfa_required_roles", "no full token before a second factor", "HTTP client, pyotp")
+async def test_mfa_required_roles_get_no_full_token_before_a_second_factor(seen: Observer, evidence: Evidence) -> None:
     token = (await seen.login()).json()["access_token"]
     assert await seen.me(token) == 200, "agents need none as shipped"
     await seen.set("auth.mfa_required_roles", ["admin", "superadmin", "agent"])
@@ -154,3 +167,4 @@ async def test_mfa_required_roles_get_no_full_token_before_a_second_factor(seen:
     assert admin["methods"], "who has a factor is asked for it whatever the role"
     refused = await seen.api.http.patch("/api/config", json={"auth.mfa_required_roles": []}, headers=seen.admin)
     assert refused.status_code in (403, 422), "a tenant cannot remove superadmin"
+    evidence("auth.mfa_required_roles", "agent added: login gives mfa_token alone, after TOTP 200")

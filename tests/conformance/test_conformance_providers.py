@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from support.ai_desk import GREETING, PITCH, Caller, Desk, clip, open_desk
+from support.conformance import conformance
+from support.conformance_table import Evidence
 from support.provider_double import LLM, STT, TTS, Account, Double, Sound
 from support.running_node import Node
 
@@ -59,7 +61,15 @@ async def _turn(caller: Caller, hertz: int) -> None:
     await caller.silence_after(hertz)
 
 
-async def test_what_is_set_is_what_the_provider_sees_and_a_running_call_keeps_it(node: Node, double: Double) -> None:
+@conformance("ai.stt_model", "model parameter of speech-to-text", "OpenAI-compatible server")
+@conformance("ai.llm_model", "model parameter of the language model", "OpenAI-compatible server")
+@conformance("ai.tts_model", "model parameter of the voice", "OpenAI-compatible server")
+@conformance("ai.tts_voice_id", "voice on the wire", "OpenAI-compatible server")
+@conformance("transcription.language", "language parameter on the wire", "OpenAI-compatible server")
+@conformance("ai.llm_base_url", "endpoint that is asked", "OpenAI-compatible server")
+async def test_what_is_set_is_what_the_provider_sees_and_a_running_call_keeps_it(
+    node: Node, double: Double, evidence: Evidence
+) -> None:
     old, new = OLD | {"ai.llm_base_url": double.url}, NEW | {"ai.llm_base_url": double.other_url}
     desk = await open_desk(node, double, keys=old | {"ai.max_turns": 3})
     shown = (await desk.api("GET", "/api/config/schema"))["keys"]
@@ -93,6 +103,8 @@ async def test_what_is_set_is_what_the_provider_sees_and_a_running_call_keeps_it
     assert {segment["speaker"] for segment in transcript} == {"caller", "agent"}
     assert {segment["language"] for segment in transcript} == {"pt"}
     assert desk.account.offences == []
+    for key in ON_THE_WIRE:
+        evidence(key, f"{old[key]} on the running call, {new[key]} on the next")
 
 
 async def _first_turn(desk: Desk) -> Account:
@@ -105,7 +117,8 @@ async def _first_turn(desk: Desk) -> Account:
     return desk.account
 
 
-async def test_language_of_did_agent_and_tenant(node: Node, double: Double) -> None:
+@conformance("tenant.default_locale", "language that is spoken and heard", "OpenAI-compatible server")
+async def test_language_of_did_agent_and_tenant(node: Node, double: Double, evidence: Evidence) -> None:
     set_ = {"transcription.language": "it", "tenant.default_locale": "de"}
     by_key = await open_desk(node, double, keys=set_)
     by_did = await open_desk(node, double, keys=set_, did={"transcription_language": "pt"})
@@ -118,6 +131,7 @@ async def test_language_of_did_agent_and_tenant(node: Node, double: Double) -> N
     told = [account.asked(LLM)[0].fields["messages"][0]["content"] for account in accounts]
     spoken = ["German", "Portuguese", "French", "German"]
     assert all(f"Always speak {language}." in text for language, text in zip(spoken, told, strict=True))
+    evidence("tenant.default_locale", f"de: told {spoken[3]}, heard by language={accounts[3].values(STT, 'language')}")
 
 
 async def test_the_voice_follows_the_spoken_language_until_one_is_chosen(node: Node, double: Double) -> None:

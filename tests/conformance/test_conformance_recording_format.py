@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from support.ai_desk import GREETING, PITCH, Desk, open_desk
+from support.conformance import conformance
+from support.conformance_table import Evidence
 from support.provider_double import Double
 from support.running_node import Node
 
@@ -46,8 +48,9 @@ async def _one_call(desk: Desk) -> dict[str, Any]:
     return dict((await desk.trace(caller.number))["call"])
 
 
+@conformance("recording.default_format", "container and codec of the stored object", "ffprobe")
 async def test_container_and_codec_follow_the_key_and_a_policy_beats_it(
-    node: Node, double: Double, tmp_path: Path
+    node: Node, double: Double, tmp_path: Path, evidence: Evidence
 ) -> None:
     desk = await open_desk(node, double, keys={"recording.default_format": "mp3"})
     policy = (await desk.api("POST", "/api/recording-policies", {"name": "all"}))["id"]
@@ -68,3 +71,4 @@ async def test_container_and_codec_follow_the_key_and_a_policy_beats_it(
         assert stream["channels"] == 2, "caller and agent apart"
         # MP3 adds its encoder's delay and fills its last frame: up to 0.25 s at 8 kHz.
         assert abs(float(found["format"]["duration"]) * 1000 - call["duration_ms"]) <= 300
+    evidence("recording.default_format", f"by ffprobe: {WANTED}")

@@ -18,6 +18,8 @@ import pytest
 from sivo.simulators.script import Account, FaultOrder, Script, SttScript
 from support import provider_double
 from support.ai_desk import GREETING, PITCH, Places, clip, open_desk
+from support.conformance import conformance
+from support.conformance_table import Evidence
 from support.provider_double import STT, Double
 from support.raw_phone import RawPhone
 from support.rtp_phone import RtpPhone
@@ -153,7 +155,11 @@ async def words(one: Team, trace: dict[str, Any], *speakers: str) -> dict[str, s
     }
 
 
-async def test_engine_language_and_separation_are_what_is_set(node: Node, vendors: Vendors) -> None:
+@conformance("transcription.engine", "which wire protocol is spoken", "simulators proven by the vendors' SDKs")
+@conformance(
+    "transcription.speaker_separation", "a fork per leg, or one mixed stream", "simulators proven by the vendors' SDKs"
+)
+async def test_engine_language_and_separation_are_what_is_set(node: Node, vendors: Vendors, evidence: Evidence) -> None:
     keys = {"transcription.engine": "elevenlabs_scribe_v2_realtime", "transcription.language": "it"}
     async with team(node, vendors, keys) as one:
         await one.api("POST", "/api/transcription-policies", {"name": "all"})
@@ -176,6 +182,8 @@ async def test_engine_language_and_separation_are_what_is_set(node: Node, vendor
         assert await words(one, trace, "mixed") == {"mixed": f"{CALLER} {PERSON}"}
         assert one.opened("deepgram", "tag") == [("mixed",)]
         assert one.account.offences == []
+    evidence("transcription.engine", "scribe: 2 sockets, deepgram 0; then deepgram: 2 sockets")
+    evidence("transcription.speaker_separation", "true: tags agent, caller; false: one stream tagged mixed")
 
 
 async def test_did_before_key_and_policy_before_both(node: Node, vendors: Vendors) -> None:

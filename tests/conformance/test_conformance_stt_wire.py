@@ -12,6 +12,8 @@ import pytest
 
 from sivo.simulators.script import Account, Script, SttScript
 from support.ai_desk import GREETING, PITCH, Desk, Places, clip, open_desk
+from support.conformance import conformance
+from support.conformance_table import Evidence
 from support.provider_double import Double, Sound
 from support.running_node import Node
 from support.vendor_world import Vendors
@@ -40,7 +42,10 @@ async def _words(desk: Desk, call_id: str) -> list[tuple[str, str, str]]:
     return [(one["speaker"], one["text"], one["language"]) for one in transcript if one["speaker"] == "caller"]
 
 
-async def test_protocol_model_and_language_are_what_is_set(node: Node, double: Double, vendors: Vendors) -> None:
+@conformance("ai.stt_provider", "wire protocol of speech-to-text", "simulators proven by the vendors' SDKs")
+async def test_protocol_model_and_language_are_what_is_set(
+    node: Node, double: Double, vendors: Vendors, evidence: Evidence
+) -> None:
     desk, account = await _desk(node, double, vendors, keys=DEEPGRAM)
     async with desk.call() as first:
         await first.silence_after(PITCH[GREETING])
@@ -69,6 +74,9 @@ async def test_protocol_model_and_language_are_what_is_set(node: Node, double: D
     assert await _words(desk, trace["call"]["id"]) == [("caller", "where is my order", "pt")]
     assert account.offences == []
     assert desk.account.offences == []
+    evidence(
+        "ai.stt_provider", "deepgram: listen?model=nova-2-phonecall; elevenlabs: realtime, model_id=scribe_v3_live"
+    )
 
 
 async def test_a_did_s_own_language_beats_the_key(node: Node, double: Double, vendors: Vendors) -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from sivo.simulators.script import Account, FaultOrder, LlmScript, Script, TtsScript
 from support.ai_desk import APOLOGY, GREETING, PITCH, Caller, Desk, Places, clip, open_desk
+from support.conformance import conformance
+from support.conformance_table import Evidence
 from support.provider_double import LLM, Double
 from support.running_node import Node
 from support.vendor_world import Vendors
@@ -93,7 +95,10 @@ async def test_voice_and_model_are_what_is_set_and_a_running_call_keeps_them(
     assert account.offences == [] and desk.account.offences == []
 
 
-async def test_the_provider_decides_the_protocol(node: Node, double: Double, vendors: Vendors) -> None:
+@conformance("ai.tts_provider", "wire protocol of the voice", "simulators proven by the vendors' SDKs")
+async def test_the_provider_decides_the_protocol(
+    node: Node, double: Double, vendors: Vendors, evidence: Evidence
+) -> None:
     desk, account = await _desk(node, double, vendors, KEYS)
     async with desk.call() as caller:
         await caller.silence_after(PITCH[GREETING])
@@ -108,6 +113,7 @@ async def test_the_provider_decides_the_protocol(node: Node, double: Double, ven
     assert {(body["model"], body["voice"]) for body in asked} == {("tts-9", "nova")}
     assert not list(account.entries(SOCKET, "open"))
     assert account.offences == []
+    evidence("ai.tts_provider", "elevenlabs: stream-input socket; openai: audio/speech")
 
 
 @pytest.mark.parametrize(("model", "tags"), [("eleven_flash_v2_5", False), ("eleven_v3", True)])

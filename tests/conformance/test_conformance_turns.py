@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from support.ai_desk import CLOSING, GREETING, PITCH, Caller, Desk, clip, open_desk, sound
+from support.conformance import conformance
+from support.conformance_table import Evidence
 from support.provider_double import LLM, STT, Double, Sound
 from support.running_node import Node
 
@@ -26,7 +28,10 @@ async def _ask(caller: Caller, answer_hertz: int) -> float:
     return ended
 
 
-async def test_after_max_turns_the_agent_says_goodbye_and_hangs_up(node: Node, double: Double) -> None:
+@conformance("ai.max_turns", "conversation ends after so many turns, reason max_turns", "SIP phone")
+async def test_after_max_turns_the_agent_says_goodbye_and_hangs_up(
+    node: Node, double: Double, evidence: Evidence
+) -> None:
     desk = await open_desk(node, double, keys={"ai.max_turns": 2})
     desk.account.heard = ["where is my order", "and when will it come", "one more thing"]
     desk.account.replies = ["It left this morning.", "It comes tomorrow. Between nine and twelve.", "Not to be said."]
@@ -57,9 +62,11 @@ async def test_after_max_turns_the_agent_says_goodbye_and_hangs_up(node: Node, d
     assert [turn["user_text"] for turn in trace["turns"]] == ["where is my order", "and when will it come"]
     assert trace["turns"][1]["reply_text"] == "It comes tomorrow. Between nine and twelve."
     assert desk.account.offences == []
+    evidence("ai.max_turns", f"2 turns, BYE {bye.headers['reason']}")
 
 
-async def test_a_conversation_ends_at_max_duration(node: Node, double: Double) -> None:
+@conformance("ai.max_duration_sec", "conversation ends at that age, reason max_duration", "SIP phone with a clock")
+async def test_a_conversation_ends_at_max_duration(node: Node, double: Double, evidence: Evidence) -> None:
     desk = await open_desk(node, double, keys={"ai.max_duration_sec": 10})
     async with desk.call() as caller:
         closing = await caller.hears(PITCH[CLOSING], timeout=20)
@@ -70,6 +77,10 @@ async def test_a_conversation_ends_at_max_duration(node: Node, double: Double) -
     ended = trace["conversations"][0]
     assert (ended["reason"], ended["turns"]) == ("max_duration", 0)
     assert 10_000 <= ended["at_ms"] <= 13_000
+    evidence(
+        "ai.max_duration_sec",
+        f"goodbye {closing.begun - caller.answered:.1f} s after the answer, BYE {bye.headers['reason']}",
+    )
 
 
 async def _after_the_agent(desk: Desk, pcm16: bytes, transcript: str) -> list[dict[str, Any]]:
@@ -92,7 +103,10 @@ async def _after_the_agent(desk: Desk, pcm16: bytes, transcript: str) -> list[di
     raise AssertionError("this machine is too busy for a phone to speak 100 ms after it heard something")
 
 
-async def test_a_sound_right_after_the_agent_counts_only_without_cooldown(node: Node, double: Double) -> None:
+@conformance("ai.barge_in_cooldown_ms", "voice within it after the agent is deferred as echo", "SIP phone with RTP")
+async def test_a_sound_right_after_the_agent_counts_only_without_cooldown(
+    node: Node, double: Double, evidence: Evidence
+) -> None:
     desks = [await open_desk(node, double, keys={"ai.barge_in_cooldown_ms": ms}) for ms in (0, 1000, 0, 1000)]
     noise, yes = sound(450), clip("en_yes_rms")
     turns = await asyncio.gather(
@@ -104,6 +118,10 @@ async def test_a_sound_right_after_the_agent_counts_only_without_cooldown(node: 
     # Two settings, one sound: a consumer that read any one value for both could not tell them apart.
     assert [len(one) for one in turns] == [1, 0, 1, 1]
     assert [turn["user_text"] for one in turns for turn in one] == ["", "yes", "yes"]
+    evidence(
+        "ai.barge_in_cooldown_ms",
+        "noise 100 ms after the agent: a turn at 0 ms, none at 1000 ms; a word counts at both",
+    )
 
 
 LONG = "This is a rather long sentence about nothing in particular."
@@ -131,7 +149,10 @@ async def _counts_and_pauses(desk: Desk, pcm16: bytes) -> tuple[int, int, list[d
     return len(wordless), pieces - 1, trace["interruptions"]
 
 
-async def test_speech_min_decides_what_counts_and_what_pauses_the_agent(node: Node, double: Double) -> None:
+@conformance("ai.speech_min_ms", "voiced time that counts and pauses the agent", "SIP phone with RTP")
+async def test_speech_min_decides_what_counts_and_what_pauses_the_agent(
+    node: Node, double: Double, evidence: Evidence
+) -> None:
     low = await open_desk(node, double, keys={"ai.speech_min_ms": 250})
     high = await open_desk(node, double, keys={"ai.speech_min_ms": 1500})
     # 250 ms would not count by the shipped default of 400 ms, and 600 ms would.
@@ -139,3 +160,4 @@ async def test_speech_min_decides_what_counts_and_what_pauses_the_agent(node: No
     assert short[:2] == (1, 1)
     assert [one["outcome"] for one in short[2]] == ["resumed"]
     assert long == (0, 0, [])
+    evidence("ai.speech_min_ms", "250 ms of voice at 250: a turn and a pause; 600 ms at 1500: neither")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -88,16 +89,15 @@ def explanation(resolver: Resolver, name: str, role: str) -> dict[str, Any]:
     if role not in key.read_roles:
         raise SivoError("INSUFFICIENT_ROLE", f"role {role} may not read {name}", where=name)
     effective = resolver.effective(name)
-    default = Resolver(resolver.inputs, _others(resolver, name)).effective(name)
-    return {
-        "key": name,
-        "value": _shown(key, effective.value),
-        **({"redacted": "a secret: its value stays in the vault"} if key.secret else {}),
-        **effective.provenance(),
-        "levels": [_level(key, one) for one in resolver.levels(name)],
-        "default": {"value": _shown(key, default.value), "how": default.how},
-        "declaration": key.describe(),
-    }
+    declaration, how = _declared(name)
+    found: dict[str, Any] = {"key": name, "value": _shown(key, effective.value)}
+    if key.secret:
+        found["redacted"] = "a secret: its value stays in the vault"
+    found.update(effective.provenance())
+    found["levels"] = [_level(key, one) for one in resolver.levels(name)]
+    found["default"] = {"value": _shown(key, resolver.default(name)), "how": how}
+    found["declaration"] = declaration
+    return found
 
 
 def explanations(resolver: Resolver, role: str) -> dict[str, Any]:
@@ -117,8 +117,11 @@ def past_resolver(then: Picture, scope: Scope, settings: Settings) -> Resolver:
     return then.resolver(settings, extra=_values_of_endpoint(found))
 
 
-def _others(resolver: Resolver, name: str) -> list[Stored]:
-    return [one for key in registry.KEYS if key != name for one in resolver.levels(key)]
+@cache
+def _declared(name: str) -> tuple[dict[str, Any], str]:
+    """The declaration as JSON, and how its default comes about: the same for everybody, and never changed."""
+    key = registry.get(name)
+    return key.describe(), str(key.default.describe())
 
 
 def _level(key: Key, one: Stored) -> dict[str, Any]:

@@ -110,7 +110,12 @@ class Resolver:
 
     def levels(self, name: str) -> list[Stored]:
         """Every value that somebody set for ``name``, least specific first."""
-        return sorted(self._by_key.get(name, ()), key=lambda one: RANK[one.level])
+        found = self._by_key.get(name)
+        return sorted(found, key=lambda one: RANK[one.level]) if found else []
+
+    def default(self, name: str) -> Any:
+        """What ``name`` would be if nobody had set it, everything else being as it is."""
+        return KEYS[name].default.compute(self.inputs, self._lookup)
 
     def _lookup(self, name: str) -> Any:
         if name == CALL_LANGUAGE:
