@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sivo.base.errors import SivoError
 from sivo.cli import (
     admin,
+    audit,
     backup,
     call,
     config,
@@ -45,6 +46,7 @@ for noun in resource.NOUNS:
 app.add_typer(config.group, name="config")
 app.add_typer(secret.group, name="secret")
 app.add_typer(ledger.group, name="ledger")
+app.add_typer(audit.group, name="audit")
 app.add_typer(keys.group, name="keys")
 app.add_typer(limit.group, name="limit")
 app.add_typer(vault.group, name="vault")
