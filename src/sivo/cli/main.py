@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from sivo.base.errors import SivoError
 from sivo.cli import (
     admin,
+    apikey,
     audit,
     backup,
     call,
@@ -23,6 +25,7 @@ from sivo.cli import (
     provider,
     resource,
     secret,
+    session,
     simulate,
     tenant,
     vault,
@@ -36,7 +39,26 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def place(
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url",
+            envvar=session.URL,
+            help=f"Platform elsewhere; the API key comes from {session.KEY} or the file {session.KEY_FILE}.",
+        ),
+    ] = "",
+) -> None:
+    """The SIVO contact centre: run it, set it up, ask it why."""
+    if url:
+        os.environ[session.URL] = url
+
+
 app.add_typer(tenant.group, name="tenant")
+app.add_typer(apikey.group, name="apikey")
 app.add_typer(admin.group, name="admin")
 for noun in resource.NOUNS:
     nouns_group = resource.commands(noun)
@@ -46,13 +68,13 @@ for noun in resource.NOUNS:
 app.add_typer(config.group, name="config")
 app.add_typer(secret.group, name="secret")
 app.add_typer(ledger.group, name="ledger")
-app.add_typer(audit.group, name="audit")
 app.add_typer(keys.group, name="keys")
 app.add_typer(limit.group, name="limit")
 app.add_typer(vault.group, name="vault")
 app.add_typer(call.group, name="call")
 app.add_typer(provider.group, name="provider")
 app.add_typer(webhook.group, name="webhook")
+app.add_typer(audit.group, name="audit")
 
 
 app.command("login")(login.login)
