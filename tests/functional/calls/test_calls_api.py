@@ -109,7 +109,7 @@ async def test_calls_of_others_and_words_for_the_wrong_role_are_out_of_reach(
         assert await status(api, tenant, f"/api/calls/{foreign}{path}") == 404
         assert await status(api, tenant, f"/api/calls/{uuid4()}{path}") == 404
     assert len((await api.ok("GET", "/api/calls", tenant=tenant))["items"]) == 1
-    assert await as_role(api, tenant, "viewer", f"/api/calls/{own}/trace") == 403
+    assert await as_role(api, tenant, "agent", f"/api/calls/{own}/trace") == 403
     assert await as_role(api, tenant, "supervisor", f"/api/calls/{own}/trace") == 200
 
 
