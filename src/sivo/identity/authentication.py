@@ -95,7 +95,7 @@ class Authentication:
         if token is None:
             raise SivoError("UNAUTHENTICATED", "this route needs an access token", where="header Authorization")
         caller = await self._remembered(token) or await self._verify(token)
-        if request.url.path not in OWN_LIMIT:
+        if request.scope["path"] not in OWN_LIMIT:
             limit = self._overrides.limit(GENERAL, caller.home_id)
             counted_by = f"key:{caller.key_id}" if caller.key_id else str(caller.user_id)
             note_standing(request, await self._rates.take(limit, counted_by))

@@ -54,10 +54,11 @@ def _add_login(router: APIRouter, identity: Identity) -> None:
         """Sign in with e-mail and password. At most 5 requests in 15 minutes from one address."""
         origin = identity.origin(request)
         limit = identity.overrides.limit(LOGIN, address=identity.address(request))
-        note_standing(request, await identity.rates.take(limit, origin.network))
         host = host_name(request.headers.get("host", ""))
         attempt = SignIn(body.email, body.password.get_secret_value(), body.tenant, host, origin)
-        outcome = bodies.login_answer(await identity.login.sign_in(attempt))
+        async with identity.passwords.attempt():
+            note_standing(request, await identity.rates.take(limit, origin.network))
+            outcome = bodies.login_answer(await identity.login.sign_in(attempt))
         return browser.answer(request, response, outcome) if isinstance(outcome, TokenAnswer) else outcome
 
     @router.post("/api/auth/refresh", response_model_exclude_none=True)
