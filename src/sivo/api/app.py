@@ -16,6 +16,7 @@ from sivo.calls import routes as call_routes
 from sivo.config import routes as config_routes
 from sivo.identity import api_key_routes, link_routes
 from sivo.identity import routes as identity_routes
+from sivo.isolation import routes as isolation_routes
 from sivo.leads import routes as lead_routes
 from sivo.mail import routes as mail_routes
 from sivo.recording import routes as recording_routes
@@ -27,6 +28,7 @@ _ROOMS = (
     tenant_routes,
     api_key_routes,
     config_routes,
+    isolation_routes,
     audit_routes,
     call_routes,
     control_routes,

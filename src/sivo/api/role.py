@@ -12,6 +12,7 @@ from sivo.base import logs
 from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
 from sivo.db.connect import connect
+from sivo.isolation import cleanup
 from sivo.node import ready
 
 _log = logs.get("api")
@@ -22,9 +23,21 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     database = await connect(settings)
     try:
         async with open_context(settings, SystemClock(), database) as context:
-            await serve(context, stop)
+            # Canaries of an audit that a kill interrupted go while we serve already.
+            sweeping = asyncio.create_task(_sweep(context))
+            try:
+                await serve(context, stop)
+            finally:
+                sweeping.cancel()
     finally:
         await database.close()
+
+
+async def _sweep(context: Context) -> None:
+    try:
+        await cleanup.after_a_death(context)
+    except Exception as error:
+        _log.error("canaries of a dead isolation audit are still there", kind=type(error).__name__)
 
 
 async def serve(context: Context, stop: asyncio.Event) -> None:

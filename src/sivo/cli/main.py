@@ -17,6 +17,7 @@ from sivo.cli import (
     backup,
     call,
     config,
+    isolation,
     keys,
     ledger,
     limit,
@@ -74,6 +75,7 @@ app.add_typer(vault.group, name="vault")
 app.add_typer(call.group, name="call")
 app.add_typer(provider.group, name="provider")
 app.add_typer(webhook.group, name="webhook")
+audit.group.command("isolation")(isolation.isolation)
 app.add_typer(audit.group, name="audit")
 
 
