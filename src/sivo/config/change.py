@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,10 @@ class Author:
     ip: str = ""
     user_agent: str = ""
     cross_tenant: bool = False
+
+    def outside(self) -> Author:
+        """The same, at work on a tenant that is not theirs without naming it in a header."""
+        return replace(self, cross_tenant=True)
 
     def did(
         self,

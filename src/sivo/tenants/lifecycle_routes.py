@@ -33,13 +33,13 @@ def add(router: APIRouter, context: Context) -> None:
 
         Needs a reason (header `X-Change-Reason`). Until `delete_at` it can be restored and exported.
         """
-        due = await lifecycle.delete(context, tenant_id, who.author, reason)
+        due = await lifecycle.delete(context, tenant_id, who.author.outside(), reason)
         return {"id": str(tenant_id), "status": lifecycle.DELETING, "delete_at": due.isoformat()}
 
     @router.post("/{tenant_id}/restore")
     async def restore_tenant(who: Who, tenant_id: UUID, reason: Reason) -> dict[str, Any]:
         """Take a deletion back while the grace lasts: the tenant is as it was before."""
-        await lifecycle.restore(context, tenant_id, who.author, reason)
+        await lifecycle.restore(context, tenant_id, who.author.outside(), reason)
         row = await context.resources.tenant(tenant_id)
         return {"id": str(row.id), "status": row.status}
 

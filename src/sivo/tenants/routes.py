@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from sivo.api.context import Context
 from sivo.api.etag import etag, if_match
 from sivo.api.page import Cursor, Limit, decode_id, page
+from sivo.audit.log import record
 from sivo.base.errors import SivoError
 from sivo.config import state
 from sivo.config.http import JsonObject, Reason
@@ -60,6 +61,9 @@ def _add_reads(router: APIRouter, context: Context) -> None:
         row = await context.resources.tenant(tenant_id)
         async with context.database.tenant(tenant_id) as connection:
             effective = await state.resolver(connection, row, context.settings)
+            if caller.tenant_id != tenant_id:  # an operator; who names the tenant in the header stands there already
+                entry = caller.author.outside().did("access", "tenant.accessed", "tenant", tenant_id)
+                await record(connection, entry, context.clock.now())
         response.headers["ETag"] = etag(row.version)
         hosts = {key: effective.effective(f"tenant.{key}").value for key in ("sip_domain", "dashboard_url")}
         return {**shown(row), **hosts}
@@ -86,7 +90,9 @@ def _add_writes(router: APIRouter, context: Context) -> None:
         if_match_header: Annotated[str | None, Header(alias="If-Match", max_length=100)] = None,
     ) -> dict[str, Any]:
         """Change name, plan, slug or status (JSON merge patch). A suspended tenant takes no calls and no logins."""
-        warnings = await lifecycle.change(context, tenant_id, who.author, reason, body, if_match(if_match_header))
+        warnings = await lifecycle.change(
+            context, tenant_id, who.author.outside(), reason, body, if_match(if_match_header)
+        )
         row = await context.resources.tenant(tenant_id)
         response.headers["ETag"] = etag(row.version)
         return {**shown(row), "warnings": [one.body() for one in warnings]}
