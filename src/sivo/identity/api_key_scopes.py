@@ -64,7 +64,7 @@ _LINES: tuple[tuple[tuple[str, ...] | None, str, Scope], ...] = (
     (None, r"/api/users(/.*)?", Scope.USERS_WRITE),
     (_READS, r"/api/(webhooks|webhook-deliveries)(/.*)?", Scope.WEBHOOKS_READ),
     (None, r"/api/(webhooks|webhook-deliveries)(/.*)?", Scope.WEBHOOKS_WRITE),
-    (_READS, r"/api/calls/[^/]+/(transcript|trace)", Scope.TRANSCRIPTS_READ),
+    (_READS, r"/api/calls/[^/]+/(transcript|trace|live)", Scope.TRANSCRIPTS_READ),
     (_READS, r"/api/calls(/.*)?", Scope.CALLS_READ),
     (("POST",), r"/api/calls/[^/]+/[a-z]+", Scope.CALLS_CONTROL),
     (_READS, r"/api/recordings(/.*)?", Scope.RECORDINGS_READ),
