@@ -11,7 +11,7 @@ from sivo.api import document, health, problems
 from sivo.api.context import Context
 from sivo.api.limits import BodyLimit, SecurityHeaders
 from sivo.audit import routes as audit_routes
-from sivo.calls import control_routes, edge_routes, provider_routes
+from sivo.calls import control_routes, edge_routes, live_routes, provider_routes
 from sivo.calls import routes as call_routes
 from sivo.config import routes as config_routes
 from sivo.identity import api_key_routes, link_routes
@@ -32,6 +32,7 @@ _ROOMS = (
     audit_routes,
     call_routes,
     control_routes,
+    live_routes,
     provider_routes,
     edge_routes,
     recording_routes,
