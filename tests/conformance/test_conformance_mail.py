@@ -7,17 +7,15 @@ set here is a shipped default, so a consumer that read the default would be seen
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from sivo.base.clock import VirtualClock
-from sivo.base.settings import Settings
-from sivo.db.scopes import Database
-from support.mail_desk import PASSWORD, Desk, desk
-from support.smtp_world import Received, SmtpWorld, smtp_world
+from support.mail_desk import PASSWORD, Desk, House, open_desk, open_house
+from support.smtp_world import Received
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 #: A few words of the invitation in each language, written down here and not read from the product.
 WORDS = {
     "es": "te ha creado una cuenta",
@@ -29,16 +27,15 @@ WORDS = {
 }
 
 
-@pytest.fixture
-async def smtp(tmp_path: Path) -> AsyncIterator[SmtpWorld]:
-    async with smtp_world(tmp_path) as world:
-        yield world
-
-
-@pytest.fixture
-async def seen(smtp: SmtpWorld, settings: Settings, database: Database, clock: VirtualClock) -> AsyncIterator[Desk]:
-    async with desk(smtp.settings(settings), database, clock) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(pg: Any) -> AsyncIterator[House]:
+    async with open_house(pg) as made:
         yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def seen(house: House) -> Desk:
+    return await open_desk(house)
 
 
 async def change(seen: Desk, key: str, value: Any) -> None:
@@ -46,13 +43,14 @@ async def change(seen: Desk, key: str, value: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
-async def invited(seen: Desk, smtp: SmtpWorld, name: str, **fields: Any) -> Received:
+async def invited(seen: Desk, name: str, **fields: Any) -> Received:
     """The mail that an invitation causes."""
-    body = {"email": f"{name}@acme.example", "name": name, **fields}
+    body = {"email": seen.email(name), "name": name, **fields}
     answer = await seen.ask("POST", "/api/users/invite", body)
     assert answer.status_code == 201, answer.text
     await seen.work()
-    (mail,) = smtp.mailbox.to(body["email"])
+    assert seen.house.mailbox is not None
+    (mail,) = seen.house.mailbox.to(body["email"])
     return mail
 
 
@@ -62,22 +60,20 @@ def language_of(mail: Received) -> str:
     return found[0]
 
 
-async def test_default_locale_is_the_language_of_mails_and_a_users_own_overrides_it(
-    seen: Desk, smtp: SmtpWorld
-) -> None:
-    assert language_of(await invited(seen, smtp, "shipped")) == "es"
+async def test_default_locale_is_the_language_of_mails_and_a_users_own_overrides_it(seen: Desk) -> None:
+    assert language_of(await invited(seen, "shipped")) == "es"
     for language in ("de", "pt", "it", "fr", "en"):
         await change(seen, "tenant.default_locale", language)
-        assert language_of(await invited(seen, smtp, f"p-{language}")) == language
-    assert language_of(await invited(seen, smtp, "own", language="it")) == "it"
+        assert language_of(await invited(seen, f"p-{language}")) == language
+    assert language_of(await invited(seen, "own", language="it")) == "it"
 
 
-async def test_dashboard_url_is_the_host_of_links_in_mails(seen: Desk, smtp: SmtpWorld) -> None:
-    shipped = await invited(seen, smtp, "before")
-    assert shipped.link.startswith("https://acme.app.sivocenter.com/")
-    await change(seen, "tenant.dashboard_url", "desk.acme.example")
-    mail = await invited(seen, smtp, "after")
-    assert mail.link.startswith("https://desk.acme.example/invitation#token=")
+async def test_dashboard_url_is_the_host_of_links_in_mails(seen: Desk) -> None:
+    shipped = await invited(seen, "before")
+    assert shipped.link.startswith(f"https://{seen.host}/")
+    await change(seen, "tenant.dashboard_url", f"desk.{seen.slug}.example")
+    mail = await invited(seen, "after")
+    assert mail.link.startswith(f"https://desk.{seen.slug}.example/invitation#token=")
     assert mail.link in mail.html and "sivocenter" not in mail.text
     for one in (shipped, mail):  # a link that is under way goes on working
         answer = await seen.post("/auth/invitation/accept", {"token": one.token, "password": PASSWORD})

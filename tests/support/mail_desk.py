@@ -1,11 +1,18 @@
-"""A running ``api`` whose mails are sent by the worker's own parts, step by step, on the virtual clock."""
+"""A running ``api`` whose mails are sent by the worker's own parts, step by step, on the virtual clock.
+
+One house for a whole test module; each test opens a desk in it: a tenant of its own with an admin.
+"""
 
 from __future__ import annotations
 
+import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,24 +23,43 @@ from sivo.db.scopes import Database
 from sivo.identity.forgotten import Forgotten
 from sivo.mail.post import Post
 from sivo.mail.sender import MailSender
+from support.ports import free_port
 from support.running_api import RunningApi, running_api
+from support.smtp_world import Mailbox, SmtpWorld, smtp_world
 
 PASSWORD = "correct horse battery"
-ADMIN = "ana@acme.example"
+_numbers = itertools.count(1)
+_sources = itertools.count(1)
+
+
+class Server(Protocol):
+    """The embedded PostgreSQL of the session (fixture ``pg``)."""
+
+    async def fresh_database(self) -> str: ...
+
+    async def drop_database(self, name: str) -> None: ...
+
+    def app_dsn(self, database: str) -> str: ...
 
 
 @dataclass
-class Desk:
-    """The api, a tenant with an admin, and the two halves of the worker that concern mail."""
+class Ground:
+    """A database, settings and a clock that a test module shares."""
+
+    settings: Settings
+    database: Database
+    clock: VirtualClock
+
+
+@dataclass
+class House:
+    """The api and the two halves of the worker that concern mail."""
 
     api: RunningApi
     clock: VirtualClock
-    tenant: str
-    admin_id: str
     sender: MailSender
     forgotten: Forgotten
-    headers: dict[str, str]
-    sources: dict[str, int] = field(default_factory=dict)
+    mailbox: Mailbox | None
 
     async def work(self) -> None:
         """Everything that waits, once."""
@@ -42,14 +68,45 @@ class Desk:
         while await self.sender.step():
             pass
 
+
+@dataclass
+class Desk:
+    """A tenant with an admin who is signed in."""
+
+    house: House
+    slug: str
+    tenant: str
+    admin: str
+    admin_id: str
+    headers: dict[str, str]
+
+    @property
+    def api(self) -> RunningApi:
+        return self.house.api
+
+    @property
+    def clock(self) -> VirtualClock:
+        return self.house.clock
+
+    @property
+    def host(self) -> str:
+        """Of the tenant's console, as shipped."""
+        return f"{self.slug}.app.sivocenter.com"
+
+    def email(self, name: str) -> str:
+        """An address that nobody else has."""
+        return f"{name}@{self.slug}.example"
+
+    async def work(self) -> None:
+        await self.house.work()
+
     async def post(self, path: str, body: Any = None, **kwargs: Any) -> httpx.Response:
         """A request of a stranger, from an address of its own."""
         return await self.request("POST", path, json=body, **kwargs)
 
     async def request(self, method: str, path: str, *, source: str = "", **kwargs: Any) -> httpx.Response:
         """A request from loopback address ``source``, else from the next one that nobody used."""
-        self.sources["next"] = number = self.sources.get("next", 0) + 1
-        transport = httpx.AsyncHTTPTransport(local_address=source or f"127.0.60.{number}", verify=False)
+        transport = httpx.AsyncHTTPTransport(local_address=source or fresh_source(), verify=False)
         async with httpx.AsyncClient(transport=transport, base_url=self.api.url, timeout=20) as client:
             return await client.request(method, path, **kwargs)
 
@@ -63,9 +120,7 @@ class Desk:
 
     async def bearer(self, email: str, password: str = PASSWORD) -> dict[str, str]:
         """Signed in, second factor included."""
-        self.sources["next"] = number = self.sources.get("next", 0) + 1
-        answer = await self.api.login(email, password, f"127.0.61.{number}")
-        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        return await bearer(self.api, email, password)
 
     async def states(self) -> list[dict[str, Any]]:
         """What the tenant's admin sees of its mails, newest first."""
@@ -73,20 +128,66 @@ class Desk:
         return found
 
 
+def fresh_source() -> str:
+    """A loopback address that no request came from yet: the limits count by address."""
+    number = next(_sources)
+    return f"127.60.{number // 250}.{number % 250 + 1}"
+
+
+async def bearer(api: RunningApi, email: str, password: str) -> dict[str, str]:
+    """Signed in, second factor included."""
+    answer = await api.login(email, password, fresh_source())
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
 def token_of(link: str) -> str:
     """The token in a link."""
     return urlsplit(link).fragment.removeprefix("token=")
 
 
+async def open_desk(house: House) -> Desk:
+    """A new tenant; what waited for others is done, and the mailbox is empty."""
+    await house.work()
+    if house.mailbox is not None:
+        house.mailbox.received.clear()
+    slug = f"acme{next(_numbers)}"
+    tenant = await house.api.tenant(slug, name="Acme")
+    admin = f"ana@{slug}.example"
+    admin_id = await house.api.user(tenant, admin, PASSWORD, role="admin")
+    return Desk(house, slug, tenant, admin, admin_id, await bearer(house.api, admin, PASSWORD))
+
+
 @asynccontextmanager
-async def desk(settings: Settings, database: Database, clock: VirtualClock) -> AsyncIterator[Desk]:
-    """With the SMTP server of ``settings``, or none."""
-    async with running_api(settings, database, clock) as api:
-        tenant = await api.tenant("acme")
-        admin = await api.user(tenant, ADMIN, PASSWORD, role="admin")
-        context = api.context
-        sender = MailSender(settings, database, context.vault, clock)
-        forgotten = Forgotten(database, context.vault, Post(settings, context.vault, clock), clock)
-        made = Desk(api, clock, tenant, admin, sender, forgotten, {})
-        made.headers = await made.bearer(ADMIN)
-        yield made
+async def open_ground(pg: Server) -> AsyncIterator[Ground]:
+    """A fresh database and a home of its own."""
+    home = Path(tempfile.mkdtemp(prefix="sivo-t-"))
+    home.chmod(0o700)
+    settings = Settings(home=home, http_port=free_port(), media_processes=1)
+    settings.run_dir.mkdir(mode=0o700)
+    name = await pg.fresh_database()
+    try:
+        database = await Database.open(pg.app_dsn(name), max_size=6)
+        try:
+            yield Ground(settings, database, VirtualClock())
+        finally:
+            await database.close()
+    finally:
+        await pg.drop_database(name)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@asynccontextmanager
+async def open_house(pg: Server, *, mail: bool = True) -> AsyncIterator[House]:
+    """An ``api`` with an SMTP server (STARTTLS), or with none."""
+    async with AsyncExitStack() as stack:
+        ground = await stack.enter_async_context(open_ground(pg))
+        settings, clock, database = ground.settings, ground.clock, ground.database
+        smtp: SmtpWorld | None = None
+        if mail:
+            smtp = await stack.enter_async_context(smtp_world(settings.home))
+            settings = smtp.settings(settings)
+        api = await stack.enter_async_context(running_api(settings, database, clock))
+        vault = api.context.vault
+        sender = MailSender(settings, database, vault, clock)
+        forgotten = Forgotten(database, vault, Post(settings, vault, clock), clock)
+        yield House(api, clock, sender, forgotten, smtp.mailbox if smtp else None)

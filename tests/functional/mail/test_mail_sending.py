@@ -12,18 +12,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import pytest_asyncio
 
 from sivo.base.clock import VirtualClock
 from sivo.base.settings import Settings
 from sivo.config.types import LOCALES
-from sivo.db.scopes import Database
 from sivo.mail.post import Mail, Post
 from sivo.mail.sender import MailSender
 from sivo.mail.template import FIELDS, WITH_LINK, Kind
 from sivo.mail.texts import TEXTS
+from support.mail_desk import Ground
 from support.plane import Plane, open_plane
 from support.smtp_world import SENDER, SmtpWorld, smtp_world
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TO = "ana@acme.example"
 TOKEN = "canary-token-4711"
 
@@ -61,10 +63,12 @@ def letter(kind: Kind, language: str | None = None, **fields: Any) -> Mail:
                          "token": token, **fields})  # fmt: skip
 
 
-@pytest.fixture
-async def room(settings: Settings, database: Database, clock: VirtualClock) -> AsyncIterator[Room]:
-    plane = await open_plane(settings, clock, database)
-    yield Room(plane, await plane.tenant(), clock, settings)
+@pytest_asyncio.fixture(loop_scope="module")
+async def room(ground: Ground) -> AsyncIterator[Room]:
+    plane = await open_plane(ground.settings, ground.clock, ground.database)
+    yield Room(plane, await plane.tenant(), ground.clock, ground.settings)
+    async with ground.database.platform("test: nothing waits for the next test") as connection:
+        await connection.execute("delete from mail_message")
 
 
 async def test_six_languages_over_starttls_as_the_standard_parser_reads_them(room: Room, smtp: SmtpWorld) -> None:

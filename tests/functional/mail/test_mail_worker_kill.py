@@ -8,6 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 
 from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
@@ -15,7 +19,7 @@ from sivo.db.scopes import Database
 from sivo.mail.post import Mail, Post
 from sivo.mail.template import Kind
 from support.plane import open_plane
-from support.smtp_world import SmtpWorld
+from support.smtp_world import SmtpWorld, smtp_world
 
 _WORKER = """
 import asyncio
@@ -24,6 +28,13 @@ from sivo.node import worker_role
 asyncio.run(worker_role.run(Settings(), asyncio.Event()))
 """
 _PATIENCE_S = 60
+
+
+@pytest.fixture
+async def smtp(tmp_path: Path) -> AsyncIterator[SmtpWorld]:
+    """On the loop of this test, as its database is."""
+    async with smtp_world(tmp_path) as world:
+        yield world
 
 
 def start_worker(settings: Settings, app_dsn: str, smtp: SmtpWorld) -> subprocess.Popen[bytes]:
