@@ -152,7 +152,7 @@ async def climb(run: Run, levels: tuple[int, ...], course: plan.Course) -> tuple
             best = max(best, calls)
         else:
             worst = calls if not worst else min(worst, calls)
-            wanted = [(best + worst) // 2] if course.bisect and worst - best > 3 and len(wanted) != 0 else []
+            wanted = [(best + worst) // 2] if course.bisect and worst - best > 3 else []
             course = plan.Course(course.levels, course.settle_s, course.single_s, course.level_s, bisect=False)
     await run.to(0)
     return seen, single

@@ -40,9 +40,9 @@ class Course:
 
 FULL = Course(
     {"sivo": (1, 20, 40, 50, 60, 70, 80, 100), "pipecat": (1, 4, 8, 12, 16, 20), "livekit": (1, 8, 16, 24, 32, 40)},
-    settle_s=6.0,
+    settle_s=5.0,
     single_s=30.0,
-    level_s=14.0,
+    level_s=12.0,
     bisect=True,
 )
 QUICK = Course({"sivo": (1, 30), "pipecat": (1, 6), "livekit": (1, 10)}, 6.0, 10.0, 8.0, bisect=False)
