@@ -203,7 +203,7 @@ async def propagation(home: Path, dsn: str, seconds: float) -> None:
         await asyncio.gather(*tasks)
         rate = len(done) / (time.monotonic() - began)
         await asyncio.sleep(1)
-        seen = [json.loads((await child.communicate())[0]) for child in followers]
+        seen = [json.loads((await child.communicate(b""))[0]) for child in followers]
     await database.close()
     late = [ms for lines in seen for ms in _latencies(done, lines)]
     print(f"  {len(done)} changes of {CHANGED_TENANTS} tenants at {rate:.0f}/s, {PROCESSES} processes, n={len(late)}")
