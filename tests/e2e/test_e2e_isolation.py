@@ -76,6 +76,7 @@ async def _the_signature_holds(company: Company, report: dict[str, Any]) -> None
 async def _nothing_is_left(node: Node, company: Company) -> None:
     slugs = [one["slug"] for one in (await _status(node, "GET", "/api/tenants?limit=200"))[1]["items"]]
     assert not [slug for slug in slugs if slug.startswith("canary-")]
-    tenants = {str(path.name) for path in (node.platform.home / "objects").iterdir()}
+    objects = node.platform.home / "objects"
+    tenants = {path.relative_to(objects).parts[0] for path in objects.rglob("*") if path.is_file()}
     known = {one["id"] for one in (await _status(node, "GET", "/api/tenants?limit=200"))[1]["items"]}
     assert tenants <= known, "objects of a canary are left"

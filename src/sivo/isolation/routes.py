@@ -58,7 +58,7 @@ def make_router(context: Context) -> APIRouter:
             return {"items": await store.listing(connection, 50), "next": None}
 
     @router.post("/verify")
-    async def verify(report: JsonObject, _who: Reader) -> dict[str, Any]:
+    async def verify(_who: Reader, report: JsonObject) -> dict[str, Any]:
         """Whether this platform signed the report in the body, and nobody changed it since."""
         return {"genuine": genuine(report, context.resources.ledger_key), "verdict": report.get("verdict")}
 
