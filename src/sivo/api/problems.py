@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -45,6 +47,10 @@ class ProblemResponse(JSONResponse):
     """A JSON response of media type ``application/problem+json``."""
 
     media_type = "application/problem+json"
+
+    def render(self, content: Any) -> bytes:
+        """JSON in UTF-8; what was sent to us and has no UTF-8 form (half a surrogate pair) is shown as ``?``."""
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def language_of(scope: Scope) -> str:
@@ -110,6 +116,12 @@ async def _on_http(request: Request, error: Exception) -> ProblemResponse:
     return response
 
 
+async def _on_text(request: Request, _error: Exception) -> ProblemResponse:
+    """Text that neither UTF-8 nor the database holds, in whatever place it came: half a surrogate pair, a NUL."""
+    refused = SivoError("VALIDATION_FAILED", "the request holds a character that cannot be stored", where="request")
+    return problem(refused, language_of(request.scope))
+
+
 class Boundary:
     """Turns what nobody expected into a problem, and logs its kind and place.
 
@@ -148,4 +160,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SivoError, _on_sivo_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(UnicodeEncodeError, _on_text)
+    app.add_exception_handler(asyncpg.CharacterNotInRepertoireError, _on_text)
     app.add_middleware(Boundary)
