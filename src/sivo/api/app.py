@@ -13,7 +13,9 @@ from sivo.api.limits import BodyLimit, SecurityHeaders
 from sivo.audit import routes as audit_routes
 from sivo.calls import control_routes, edge_routes, live_routes, provider_routes
 from sivo.calls import routes as call_routes
+from sivo.config import change_routes
 from sivo.config import routes as config_routes
+from sivo.config.proposals import AwaitsApprovalError
 from sivo.identity import api_key_routes, link_routes
 from sivo.identity import routes as identity_routes
 from sivo.isolation import routes as isolation_routes
@@ -53,6 +55,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.authenticator = context.identity.authentication
     problems.install(app)
+    app.add_exception_handler(AwaitsApprovalError, change_routes.waiting)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     routers = [health.make_router(context), identity_routes.make_router(context.identity)]

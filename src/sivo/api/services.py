@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from sivo.api.context import Context
 from sivo.base.clock import Clock
 from sivo.base.settings import Settings
+from sivo.config import releases
 from sivo.config.resources import Resources
 from sivo.db.scopes import Database
 from sivo.identity.service import Identity
@@ -22,6 +23,7 @@ async def open_context(settings: Settings, clock: Clock, database: Database) -> 
     resources = await Resources.open(settings, clock, database, vault)
     try:
         await identity.start()
+        await releases.follow(database, clock, resources.ledger_key, resources.checkpoints)
         await resources.live.start()
         yield Context(
             settings=settings,

@@ -17,10 +17,10 @@ from sivo.calls.past_calls import last_calls
 from sivo.calls.replay import PastCall
 from sivo.config.change import TENANT_SCOPE
 from sivo.config.compare import effective_differences, shown
+from sivo.config.http import changes_of
 from sivo.config.past import moment_of, picture
 from sivo.config.plans import Plan, Planner, confirmations
 from sivo.config.registry import KEYS
-from sivo.config.routes import changes_of
 from sivo.config.state import Resource, TenantRow
 from sivo.identity.access import Permission, Principal, require
 from sivo.routing.directory import TenantPicture

@@ -19,6 +19,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 
 TIMEOUT_S = 60.0
+#: Exit status of a command whose change waits for approval now.
+WAITS = 5
 
 
 class CliError(Exception):
@@ -72,7 +74,7 @@ class Client:
         content_type: str = "application/json",
         **query: str | int | list[str] | None,
     ) -> Answer:
-        """One request. Raises CliError: 1 for a refusal of the platform, 3 when it does not answer."""
+        """One request. Raises CliError: 1 for a refusal, 3 when nobody answers, 5 when a change waits for approval."""
         sent = {"Accept": "application/json", **(headers or {})}
         if tenant is not None:
             sent["X-Tenant-Id"] = str(tenant)
@@ -85,6 +87,9 @@ class Client:
         status, answer = self._exchange(method, target, payload, sent)
         if status >= 400:
             raise CliError(refusal(status, answer.body))
+        waits = answer.body.get("change") if status == 202 and isinstance(answer.body, dict) else None
+        if waits and waits["state"] == "pending":
+            raise CliError(f"nothing was changed yet: change {waits['id']} waits for somebody's approval", WAITS)
         return answer
 
     def _exchange(self, method: str, target: str, payload: bytes | None, headers: dict[str, str]) -> tuple[int, Answer]:

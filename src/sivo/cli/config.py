@@ -1,12 +1,14 @@
 """``sivo config``: read, change and explain the configuration of a tenant, of a plan or of the platform.
 
-Exit status: 0 done (nothing differs), 1 refused, 2 used wrongly, 3 the platform does not answer, 4 something differs.
+Exit status: 0 done (nothing differs), 1 refused, 2 used wrongly, 3 the platform does not answer, 4 something differs,
+5 the change waits for somebody's approval.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
@@ -26,6 +28,12 @@ ScopeName = Annotated[
     str, typer.Option("--scope", help="tenant, platform, plan:<name>, org:<id> or endpoint:<id>.", show_default=True)
 ]
 Confirm = Annotated[list[str] | None, typer.Option("--confirm", help="A key whose warning you have read.")]
+Later = Annotated[
+    str, typer.Option("--at", help="When to do it (ISO 8601; without an offset in the tenant's time zone).")
+]
+BreakGlass = Annotated[
+    bool, typer.Option("--break-glass", help="Do now what needs approval; with --reason, and everybody hears of it.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 
@@ -71,8 +79,12 @@ def get(
 def set_(
     tenant: Tenant,
     key: Annotated[str, typer.Argument(help="Key, for example ai.max_turns.", autocompletion=lambda: _names())],
-    value: Annotated[str, typer.Argument(help="New value; lists as JSON.")],
+    value: Annotated[
+        str, typer.Argument(help="New value; lists as JSON.", autocompletion=lambda ctx: _values(ctx.params.get("key")))
+    ],
     scope: ScopeName = "tenant",
+    at: Later = "",
+    break_glass: BreakGlass = False,
     lock: Annotated[
         bool | None, typer.Option("--lock/--unlock", help="Whether levels below may override it; as it is if absent.")
     ] = None,
@@ -84,7 +96,11 @@ def set_(
     """Set one key; above tenants it first says how many it changes."""
     place = Place(tenant, scope)
     sent: Any = typed(_schema(place.client, key), value)
-    _change(place, key, sent if lock is None else {"value": sent, "locked": lock}, reason, confirm, yes, as_json)
+    change = _Change(key, sent if lock is None else {"value": sent, "locked": lock}, reason, confirm or [])
+    if at or break_glass:
+        _change_apart(place, change, at, break_glass, yes, as_json)
+    else:
+        _change(place, change, yes, as_json)
 
 
 @group.command("unset")
@@ -92,26 +108,62 @@ def unset(
     tenant: Tenant,
     key: Annotated[str, typer.Argument(help="Key to take back.", autocompletion=lambda: _names())],
     scope: ScopeName = "tenant",
+    at: Later = "",
+    break_glass: BreakGlass = False,
     reason: Reason = "",
     confirm: Confirm = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove a level's own value, so that the levels above it or the default apply."""
-    _change(Place(tenant, scope), key, None, reason, confirm, yes, as_json)
+    place, change = Place(tenant, scope), _Change(key, None, reason, confirm or [])
+    if at or break_glass:
+        _change_apart(place, change, at, break_glass, yes, as_json)
+    else:
+        _change(place, change, yes, as_json)
 
 
-def _change(
-    place: Place, key: str, sent: Any, reason: str, confirm: list[str] | None, yes: bool, as_json: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One key as somebody wants it; ``sent`` None takes the override back."""
+
+    key: str
+    sent: Any
+    reason: str
+    confirm: list[str]
+
+
+def _change(place: Place, change: _Change, yes: bool, as_json: bool) -> None:
+    _say_reach(place, change, yes)
+    query = {"confirm": change.confirm} if change.confirm else {}
+    headers, body = reason_header(change.reason), {change.key: change.sent}
+    answer = place.call("PATCH", "/api/config", body, headers=headers, content_type=MERGE, **query)
+    value = answer.body.get(change.key)
+    shown = {change.key: value}
+    print(json.dumps(shown, ensure_ascii=False) if as_json else f"{change.key} = {cell(value)}")
+
+
+def _change_apart(place: Place, change: _Change, at: str, break_glass: bool, yes: bool, as_json: bool) -> None:
+    """At another time, or without the approval that it needs."""
+    from sivo.cli.change import said  # that module adds to this one
+
+    _say_reach(place, change, yes)
+    body: dict[str, Any] = {"patch": {change.key: change.sent}, "reason": change.reason, "confirm": change.confirm}
+    body |= {"apply_at": at or None, "break_glass": break_glass}
+    answer = place.call("POST", "/api/changes", body).body
+    if as_json:
+        show(answer)
+    elif "change" in answer:
+        print(said(answer["change"]))
+    else:
+        print(f"{change.key} changed as version {answer['entry']['version']}; the glass is broken", file=sys.stderr)
+
+
+def _say_reach(place: Place, change: _Change, yes: bool) -> None:
     if place.above:
-        reach = place.call("POST", "/api/config/impact", {key: sent}).body
-        print(f"{key} at {place.scope}: {reach['sentence']}", file=sys.stderr)
+        reach = place.call("POST", "/api/config/impact", {change.key: change.sent}).body
+        print(f"{change.key} at {place.scope}: {reach['sentence']}", file=sys.stderr)
         agree(yes)
-    query = {"confirm": confirm} if confirm else {}
-    answer = place.call("PATCH", "/api/config", {key: sent}, headers=reason_header(reason), content_type=MERGE, **query)
-    value = answer.body.get(key)
-    print(json.dumps({key: value}, ensure_ascii=False) if as_json else f"{key} = {cell(value)}")
 
 
 def agree(yes: bool) -> None:
@@ -155,7 +207,10 @@ def _print_explained(one: dict[str, Any]) -> None:
         print(f"  {mark} {level['source']:<24} {cell(level['value'])}" + _origin(level))
     default = one.get("default")
     if default:
-        print(f"     {'default':<24} {cell(default['value'])}  ({default['how']})")
+        changed = default.get("changed")
+        print(
+            f"     {'default':<24} {cell(default['value'])}  ({default['how']})" + (_origin(changed) if changed else "")
+        )
 
 
 def _origin(one: dict[str, Any]) -> str:
@@ -226,6 +281,17 @@ def _names() -> list[str]:
     from sivo.config.registry import KEYS  # the other commands need none of it
 
     return list(KEYS)
+
+
+def _values(key: str | None) -> list[str]:
+    """Values that a key may have, for the shell's completion: those of an enumeration, true and false."""
+    from sivo.config.registry import KEYS
+
+    schema = KEYS[key].type.schema() if key in KEYS else {}
+    if schema.get("type") == "boolean":
+        return ["true", "false"]
+    choices = [*schema.get("enum", ()), *(word for one in schema.get("anyOf", ()) for word in one.get("enum", ()))]
+    return [str(one) for one in choices]
 
 
 def _descriptions(client: Client) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from sivo.cli import (
     audit,
     backup,
     call,
+    change,
     config,
     isolation,
     keys,
@@ -67,6 +68,7 @@ for noun in resource.NOUNS:
         people.add(nouns_group)
     app.add_typer(nouns_group, name=noun.name)
 app.add_typer(config.group, name="config")
+app.add_typer(change.group, name="change")
 app.add_typer(secret.group, name="secret")
 app.add_typer(ledger.group, name="ledger")
 app.add_typer(keys.group, name="keys")

@@ -37,6 +37,7 @@ NOUNS = (
     Noun("recording-policy", "recording-policies", "What is recorded.", ("id", "scope", "active", "format")),
     Noun("transcription-policy", "transcription-policies", "What is transcribed.", ("id", "scope", "active", "engine")),
     Noun("lead-inbox", "lead-inboxes", "Where leads are mailed.", ("id", "source", "email", "active")),
+    Noun("change-control", "change-control", "How this tenant's changes are made.", ("id", "approval_required")),
     Noun("endpoint", "webhooks", "Webhook endpoints.", ("id", "url", "events", "active")),
 )
 

@@ -18,6 +18,7 @@ class Author:
     """Who does something: ``user:<uuid>``, ``local:<uid>``, and the role they act in.
 
     ``ip`` and ``user_agent`` are of the request; ``cross_tenant``: a superadmin at work in somebody else's tenant.
+    ``person`` is who stands behind the name where that is somebody else: the owner of an API key.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Author:
     ip: str = ""
     user_agent: str = ""
     cross_tenant: bool = False
+    person: str = ""
 
     def outside(self) -> Author:
         """The same, at work on a tenant that is not theirs without naming it in a header."""
@@ -43,6 +45,11 @@ class Author:
         """What :func:`sivo.audit.log.record` takes."""
         actor = Actor(self.name.removeprefix("user:"), self.email, self.role, self.ip, self.user_agent)
         return AuditEntry(action, event, resource_type, str(resource_id), actor, diff or {}, self.cross_tenant, ledger)
+
+    @property
+    def behind(self) -> str:
+        """The person, for asking whether two authors are the same one."""
+        return self.person or self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,21 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from sivo.audit import ledger
 from sivo.audit.chain import ChangeRecord, Link, Signer
 from sivo.audit.checkpoints import Checkpoints
+from sivo.audit.heads import Head
 from sivo.audit.log import record_all
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError, register
 from sivo.base.settings import Settings
 from sivo.config import audited, checks, control, room_rules, store
-from sivo.config.change import Author, Change, Create, Entry, Replace, Scope, SetKey, UnsetKey, Update
+from sivo.config.change import Author, Change, Create, Delete, Entry, Replace, Scope, SetKey, UnsetKey, Update
 from sivo.config.draft import Base, Draft
 from sivo.config.key import Level
 from sivo.config.kinds import KINDS, PLATFORM_ID
@@ -37,8 +39,14 @@ CHANNEL = "sivo_config"
 
 #: Runs in the transaction, under the chain's lock, before anything is checked or after everything is written.
 Hook = Callable[[Connection], Awaitable[None]]
+#: Looks at a checked draft before it is written; raises to refuse.
+Review = Callable[[Draft], None]
 
 _log = logs.get("config")
+
+
+class NeedsApprovalError(Exception):
+    """Nothing was written: the tenant wants a second person to approve the change-set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,20 @@ class Preview:
     draft: Draft
     effective: Resolver
     problem: SivoError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One change-set on its way in, under the lock of its chain."""
+
+    tenant_id: UUID
+    author: Author
+    reason: str
+    changes: Sequence[Change]
+    head: Head
+    around: Surroundings
+    review: Review | None
+    cleared: bool
 
 
 class ChangeSets:
@@ -81,12 +103,15 @@ class ChangeSets:
         *,
         precondition: Hook | None = None,
         also: Hook | None = None,
+        review: Review | None = None,
+        cleared: bool = False,
     ) -> Entry:
         """Apply all ``changes`` or none. ``PLATFORM_ID`` as tenant is the platform itself.
 
-        ``precondition`` raises to refuse on what is there now; ``also`` writes what belongs to the same step (a
-        credential, say). Raises SivoError: CONFIG_…, VALIDATION_FAILED, ALREADY_EXISTS, VERSION_CONFLICT, NOT_FOUND,
-        INSUFFICIENT_ROLE, TOO_MANY_CHANGES.
+        ``precondition`` raises to refuse on what is there now, ``review`` on what would be written; ``also`` writes
+        what belongs to the same step (a credential, say). ``cleared``: a second person has approved it. Raises
+        SivoError: CONFIG_…, VALIDATION_FAILED, ALREADY_EXISTS, VERSION_CONFLICT, NOT_FOUND, INSUFFICIENT_ROLE,
+        TOO_MANY_CHANGES; NeedsApprovalError where the tenant wants approval and it was not ``cleared``.
         """
         _bounded(reason, changes)
         if _may_hold_secrets(changes):
@@ -97,7 +122,8 @@ class ChangeSets:
             head = await ledger.lock_head(connection, tenant_id)
             if precondition is not None:
                 await precondition(connection)
-            made, entry = await self._write(connection, tenant_id, author, reason, changes, head, around)
+            step = _Step(tenant_id, author, reason, changes, head, around, review, cleared)
+            made, entry = await self._write(connection, step)
             if also is not None:
                 await also(connection)
         if made is not None:
@@ -146,28 +172,21 @@ class ChangeSets:
             lock = self._turns[tenant_id] = asyncio.Lock()
         return lock
 
-    async def _write(
-        self,
-        connection: Connection,
-        tenant_id: UUID,
-        author: Author,
-        reason: str,
-        changes: Sequence[Change],
-        head: ledger.Head,
-        around: Surroundings,
-    ) -> tuple[Link | None, Entry]:
-        draft, effective = await self._checked(connection, tenant_id, author, changes, around)
+    async def _write(self, connection: Connection, step: _Step) -> tuple[Link | None, Entry]:
+        tenant_id, author, reason = step.tenant_id, step.author, step.reason
+        draft, effective = await self._checked(connection, tenant_id, author, step.changes, step.around)
         at, records = self._clock.now(), draft.records()
-        if records and not reason.strip():
-            await control.require_reason(connection, tenant_id)
+        if step.review is not None:
+            step.review(draft)
         if not records:
-            return None, Entry(tenant_id, head.seq, at, author.name, reason, ids=tuple(draft.ids))
+            return None, Entry(tenant_id, step.head.seq, at, author.name, reason, ids=tuple(draft.ids))
+        await _check_control(connection, step, records)
         made = await ledger.append(
-            connection, tenant_id, head, at, author.name, author.role, reason, records, self._signer
+            connection, tenant_id, step.head, at, author.name, author.role, reason, records, self._signer
         )
         await store.write(connection, self._vault, draft, effective, author, reason, made.seq, at)
         await record_all(connection, audited.entries(author, made.seq, records), at)
-        await _announce(connection, tenant_id, made.seq)
+        await announce(connection, tenant_id, made.seq)
         generated = {one.target: one.generated for one in draft.resources.values() if one.generated}
         written = tuple(records), tuple(draft.ids), generated, draft.warnings
         entry = Entry(tenant_id, made.seq, at, author.name, reason, *written)
@@ -186,7 +205,12 @@ class ChangeSets:
         )
         draft = Draft(base, author)
         for change in changes:
-            draft.add(change)
+            try:
+                draft.add(change)
+            except SivoError as error:
+                if error.code == "VERSION_CONFLICT" and isinstance(change, Update | Delete):
+                    error.details["meanwhile"] = await _meanwhile(connection, tenant_id, change)
+                raise
         return draft
 
 
@@ -231,7 +255,32 @@ def _endpoint_id(scope: Scope) -> set[UUID]:
         return set()
 
 
-async def _announce(connection: Connection, tenant_id: UUID, version: int) -> None:
+async def _check_control(connection: Connection, step: _Step, records: Sequence[ChangeRecord]) -> None:
+    """What the tenant asks of its own changes: a reason, a second person."""
+    wanted = await control.of(connection, step.tenant_id)
+    control.require_reason(wanted, step.reason)
+    if not step.cleared and control.needs_approval(wanted, records, step.author.role):
+        raise NeedsApprovalError
+
+
+async def _meanwhile(connection: Connection, tenant_id: UUID, change: Update | Delete) -> list[dict[str, Any]]:
+    """Entries that changed a resource since its author has read it, oldest first; secrets are fingerprints there."""
+    target = f"{change.kind}/{change.id}"
+    entries = await ledger.history(connection, tenant_id, target=target, limit=20)
+    return [
+        {
+            "version": one["seq"],
+            "author": one["author"],
+            "at": one["at"],
+            "changes": [each for each in one["changes"] if each["target"] == target],
+        }
+        for one in reversed(entries)
+        if one["seq"] > (change.if_version or 0)
+    ]
+
+
+async def announce(connection: Connection, tenant_id: UUID, version: int) -> None:
+    """Tell every process, with the commit, that a chain has a new entry."""
     await connection.execute("update tenant set config_version = $2 where id = $1", tenant_id, version)
     payload = json.dumps({"tenant": str(tenant_id), "version": version})
     await connection.execute("select pg_notify($1, $2)", CHANNEL, payload)

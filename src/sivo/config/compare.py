@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sivo.audit.chain import ChangeRecord
+from sivo.config.defaults import halves, said
 from sivo.config.registry import KEYS
 from sivo.config.resolve import Resolver
 from sivo.config.types import REDACTED
@@ -35,6 +36,9 @@ def _shown(record: ChangeRecord, role: str) -> dict[str, Any] | None:
             return None
         found |= {"key": name, "scope": f"{level}:{target}" if target else level}
         return found | {"before": _value(record.before), "after": _value(record.after)}
+    if head == "default":
+        was, now = halves(record.after)
+        return found | {"key": rest, "scope": head, "before": said(was), "after": said(now)}
     body = (record.after or record.before)["body"]
     called = next((body[field] for field in ("name", "number", "email", "url") if body.get(field)), None)
     fields = [

@@ -10,14 +10,26 @@ from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
 from sivo.config import registry, state
 from sivo.config.change import Scope
+from sivo.config.defaults import Defaults
 from sivo.config.draft import ENDPOINT_FIELDS
 from sivo.config.key import Inputs, Key, Level
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.past import Picture
+from sivo.config.releases import default_changes
 from sivo.config.resolve import Resolver, Stored
 from sivo.config.state import Resource
 from sivo.config.types import REDACTED
-from sivo.db.scopes import Connection
+from sivo.db.scopes import Connection, Database
+
+#: What an explanation says of who made a value what it is.
+_ORIGIN = ("author", "at", "reason")
+
+
+async def with_defaults(database: Database, resolver: Resolver) -> Resolver:
+    """``resolver`` with the releases that its defaults come from, for explaining them."""
+    async with database.platform("config: releases that changed defaults") as connection:
+        resolver.defaults = Defaults.at(await default_changes(connection))
+    return resolver
 
 
 async def resolver_at(
@@ -94,8 +106,12 @@ def explanation(resolver: Resolver, name: str, role: str) -> dict[str, Any]:
     if key.secret:
         found["redacted"] = "a secret: its value stays in the vault"
     found.update(effective.provenance())
+    changed = resolver.defaults.changed.get(name)
+    origin = changed.told() if changed is not None else None
+    if origin is not None and effective.level is Level.DEFAULT:
+        found.update({part: origin[part] for part in _ORIGIN})
     found["levels"] = [_level(key, one) for one in resolver.levels(name)]
-    found["default"] = {"value": _shown(key, resolver.default(name)), "how": how}
+    found["default"] = {"value": _shown(key, resolver.default(name)), "how": how, "changed": origin}
     found["declaration"] = declaration
     return found
 

@@ -11,12 +11,16 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request
+from pydantic import BaseModel
 
 from sivo.audit.canonical import canonical
 from sivo.base.errors import SivoError
-from sivo.config.change import Scope, Warned
+from sivo.config import registry
+from sivo.config.change import Change, Scope, SetKey, UnsetKey, Warned
+from sivo.config.desired import split_lock
 from sivo.config.key import Level
 from sivo.config.kinds import PLATFORM_ID
+from sivo.config.plans import CONFIRMATION_REQUIRED
 from sivo.identity.access import TENANT_REQUIRED, Caller, Role
 from sivo.identity.access import CallerGate as CallerGate
 
@@ -84,6 +88,16 @@ def warned(warnings: Sequence[Warned]) -> dict[str, str]:
     return {"X-Change-Warnings": quote(json.dumps([one.body() for one in warnings], ensure_ascii=False))}
 
 
+class Waiting(BaseModel):
+    """A change that was put down instead of being made: it waits for its time, for approval, or for both."""
+
+    change: dict[str, Any]
+
+
+#: Stands with every operation that changes what a tenant can edit.
+WAITS: dict[int | str, dict[str, Any]] = {
+    202: {"model": Waiting, "description": "Not done yet: the tenant wants changes approved by a second person."}
+}
 JsonObject = Annotated[dict[str, Any], Depends(json_object)]
 Reason = Annotated[str, Depends(change_reason)]
 ScopeQuery = Annotated[Scope, Depends(scope_of)]
@@ -115,3 +129,20 @@ def version_in(header: str) -> int | None:
     """The version that an If-Match header was read at, None when it holds no tag of ours."""
     found = _CONFIG_TAG.fullmatch(header)
     return int(found[1]) if found else None
+
+
+def changes_of(patch: dict[str, Any], scope: Scope, confirmed: list[str]) -> list[Change]:
+    """The changes that a merge patch of keys asks for; a value may come with its lock."""
+    found: list[Change] = []
+    for name, sent in patch.items():
+        key = registry.get(name)
+        if key.confirm and name not in confirmed:
+            raise SivoError(
+                CONFIRMATION_REQUIRED,
+                f"{name}: {key.confirm}",
+                where=name,
+                remedy=f"repeat the request with ?confirm={name} when that is agreed",
+            )
+        value, locked = split_lock(sent)
+        found.append(UnsetKey(name, scope) if value is None else SetKey(name, value, scope, locked))
+    return found

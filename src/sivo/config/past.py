@@ -14,9 +14,11 @@ from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
 from sivo.config import state
 from sivo.config.change import Scope
+from sivo.config.defaults import NO_DEFAULTS, TARGET, Defaults
 from sivo.config.key import Level
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.registry import KEYS
+from sivo.config.releases import default_changes
 from sivo.config.renamed import current
 from sivo.config.resolve import Resolver, Stored
 from sivo.config.state import Resource, TenantRow
@@ -38,6 +40,7 @@ class Picture:
     #: target -> value, as the ledger has it.
     targets: dict[str, Any]
     above: tuple[Stored, ...] = ()
+    defaults: Defaults = NO_DEFAULTS
 
     def resolver(self, settings: Settings, scope: Scope | None = None, extra: Iterable[Stored] = ()) -> Resolver:
         """Effective values of that time; at ``scope`` platform or plan those that hold there."""
@@ -47,11 +50,12 @@ class Picture:
             kept = [
                 one for one in self.stored if one.level is Level.PLATFORM or (one.level, one.target) == (level, plan)
             ]
-            return Resolver(inputs, kept)
+            return Resolver(inputs, kept, defaults=self.defaults)
         plan = self.tenant.plan if self.tenant else "starter"
         above = [one for one in self.above if one.level is not Level.PLAN or one.target == plan]
         own = [one for one in self.stored if one.level is not Level.ORG]
-        return Resolver(state.inputs_of(self.tenant, settings), [*above, *own, *extra])
+        inputs = state.inputs_of(self.tenant, settings)
+        return Resolver(inputs, [*above, *own, *extra], defaults=self.defaults)
 
 
 def moment_of(text: str) -> Moment:
@@ -94,9 +98,15 @@ async def picture(database: Database, chain: UUID, moment: Moment) -> Picture:
         tenant=_tenant(chain, past, version),
         stored=tuple(_stored(past)),
         resources=tuple(_resources(chain, past)),
-        targets={one.target: one.value for one in past},
+        targets={one.target: one.value for one in past if not one.target.startswith(TARGET)},
         above=above,
+        defaults=await _defaults(database, when),
     )
+
+
+async def _defaults(database: Database, when: datetime) -> Defaults:
+    async with database.platform("config: defaults of the past") as connection:
+        return Defaults.at(await default_changes(connection), when)
 
 
 async def _platform_values(database: Database, when: datetime) -> tuple[Stored, ...]:
@@ -124,7 +134,7 @@ def _resources(chain: UUID, past: Iterable[Past]) -> list[Resource]:
     found = []
     for one in past:
         kind, _, id_ = one.target.partition("/")
-        if kind not in ("key", "tenant"):
+        if kind not in ("key", "tenant", "default"):
             body, secrets = one.value["body"], one.value["secrets"]
             found.append(Resource(chain, kind, UUID(id_), body, secrets, one.seq, one.at, one.at))
     return sorted(found, key=lambda one: one.id)

@@ -1,8 +1,8 @@
 """Keys that have another name now: what they were called, so that old exports and stored values still find their place.
 
 A release that renames a key adds one row here, keeps the new declaration under ``keys/`` and gives the old name as
-what it was. A release that changes a *default* writes the old default as a platform value instead (one change-set of
-the platform, with the release as its reason), so that nobody's calls change by an upgrade.
+what it was. A release that changes a *default* only declares the new one: its first start writes the platform entry
+that tells of it (see :mod:`sivo.config.releases`).
 """
 
 from __future__ import annotations

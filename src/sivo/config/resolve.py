@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sivo.config.defaults import NO_DEFAULTS, Defaults
 from sivo.config.key import Inputs, Level
 from sivo.config.keys.ai import CALL_LANGUAGE
 from sivo.config.registry import KEYS
@@ -85,8 +86,17 @@ def winner(values: Iterable[Stored]) -> Stored | None:
 class Resolver:
     """Effective values of one tenant (and, on a call, of one DID and agent), computed when asked for."""
 
-    def __init__(self, inputs: Inputs, stored: Iterable[Stored], *, call_language: str = "") -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        stored: Iterable[Stored],
+        *,
+        call_language: str = "",
+        defaults: Defaults = NO_DEFAULTS,
+    ) -> None:
         self.inputs = inputs
+        #: Of which release the defaults are; those of the past are taken from here.
+        self.defaults = defaults
         self._call_language = call_language
         self._by_key: dict[str, list[Stored]] = {}
         for one in stored:
@@ -115,7 +125,8 @@ class Resolver:
 
     def default(self, name: str) -> Any:
         """What ``name`` would be if nobody had set it, everything else being as it is."""
-        return KEYS[name].default.compute(self.inputs, self._lookup)
+        differed, past = self.defaults.value(name, self.inputs)
+        return past if differed else KEYS[name].default.compute(self.inputs, self._lookup)
 
     def _lookup(self, name: str) -> Any:
         if name == CALL_LANGUAGE:
@@ -127,6 +138,9 @@ class Resolver:
         if chosen is not None:
             return Effective(name, chosen.value, chosen.level, chosen.source, chosen.author, chosen.at, chosen.reason)
         default = KEYS[name].default
+        differed, past = self.defaults.value(name, self.inputs)
+        if differed:
+            return Effective(name, past, Level.DEFAULT, "default", how=str(past))
         return Effective(
             name, default.compute(self.inputs, self._lookup), Level.DEFAULT, "default", how=str(default.describe())
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,9 +15,10 @@ from sivo.api.etag import etag, if_match
 from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.base.errors import SivoError
 from sivo.config import all_kinds
-from sivo.config.http import JsonObject, Reason
+from sivo.config.http import WAITS, JsonObject, Reason
 from sivo.config.kinds import ResourceKind
 from sivo.config.past import moment_of, picture
+from sivo.config.resources import Resources
 from sivo.config.state import Resource
 from sivo.config.types import REDACTED
 from sivo.identity.access import Principal, require
@@ -119,17 +121,52 @@ async def _past(context: Context, tenant_id: UUID, kind: str, resource_id: UUID,
 
 
 def _add_writes(router: APIRouter, context: Context, kind: ResourceKind, writer: Any) -> None:
-    name, one = kind.name, f"/api/{kind.plural}/{{resource_id}}"
-    tags: list[str | Enum] = [kind.plural]
-    resources = context.resources
+    one = f"/api/{kind.plural}/{{resource_id}}"
+    _add_create(router, context.resources, kind, writer)
+    more: dict[str, Any] = {"dependencies": [writer], "tags": [kind.plural], "responses": WAITS}
+    router.add_api_route(
+        one,
+        _patch(context.resources, kind, writer),
+        methods=["PATCH"],
+        name=f"change {kind.name}",
+        summary="JSON merge patch; null removes",
+        **more,
+    )
+    router.add_api_route(
+        one,
+        _delete(context.resources, kind, writer),
+        methods=["DELETE"],
+        status_code=204,
+        name=f"delete {kind.name}",
+        summary=f"Delete a {kind.name}",
+        **more,
+    )
 
+
+def _add_create(router: APIRouter, resources: Resources, kind: ResourceKind, writer: Any) -> None:
     async def create(body: Any, reason: Reason, response: Response, who: Principal = writer) -> dict[str, Any]:
         sent = body.model_dump(mode="json", exclude_unset=True)
-        made = await resources.create(who.tenant_id, name, sent, author=who.author, reason=reason)
+        made = await resources.create(who.tenant_id, kind.name, sent, author=who.author, reason=reason)
         response.headers["ETag"] = etag(made.resource.version)
         response.headers["Location"] = f"/api/{kind.plural}/{made.resource.id}"
         return shown(kind, made.resource, dict(made.generated))
 
+    # The body's type is only known here; FastAPI reads it from the annotations.
+    create.__annotations__["body"] = input_model(kind)
+    router.add_api_route(
+        f"/api/{kind.plural}",
+        create,
+        methods=["POST"],
+        dependencies=[writer],
+        status_code=201,
+        tags=[kind.plural],
+        responses=WAITS,
+        name=f"create {kind.name}",
+        summary=f"Create a {kind.name}",
+    )
+
+
+def _patch(resources: Resources, kind: ResourceKind, writer: Any) -> Callable[..., Awaitable[dict[str, Any]]]:
     async def patch(
         resource_id: UUID,
         body: JsonObject,
@@ -140,7 +177,7 @@ def _add_writes(router: APIRouter, context: Context, kind: ResourceKind, writer:
     ) -> dict[str, Any]:
         found = await resources.update(
             who.tenant_id,
-            name,
+            kind.name,
             resource_id,
             without_redacted(kind, body),
             author=who.author,
@@ -150,44 +187,19 @@ def _add_writes(router: APIRouter, context: Context, kind: ResourceKind, writer:
         response.headers["ETag"] = etag(found.version)
         return shown(kind, found)
 
+    return patch
+
+
+def _delete(resources: Resources, kind: ResourceKind, writer: Any) -> Callable[..., Awaitable[None]]:
     async def delete(
         resource_id: UUID,
         reason: Reason,
         if_match_header: IfMatch = None,
         who: Principal = writer,
     ) -> None:
+        version = if_match(if_match_header)
         await resources.delete(
-            who.tenant_id, name, resource_id, author=who.author, reason=reason, if_version=if_match(if_match_header)
+            who.tenant_id, kind.name, resource_id, author=who.author, reason=reason, if_version=version
         )
 
-    # The body's type is only known here; FastAPI reads it from the annotations.
-    create.__annotations__["body"] = input_model(kind)
-    router.add_api_route(
-        f"/api/{kind.plural}",
-        create,
-        methods=["POST"],
-        dependencies=[writer],
-        status_code=201,
-        tags=tags,
-        name=f"create {name}",
-        summary=f"Create a {name}",
-    )
-    router.add_api_route(
-        one,
-        patch,
-        methods=["PATCH"],
-        dependencies=[writer],
-        tags=tags,
-        name=f"change {name}",
-        summary="JSON merge patch; null removes",
-    )
-    router.add_api_route(
-        one,
-        delete,
-        methods=["DELETE"],
-        dependencies=[writer],
-        status_code=204,
-        tags=tags,
-        name=f"delete {name}",
-        summary=f"Delete a {name}",
-    )
+    return delete

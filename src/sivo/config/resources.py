@@ -14,9 +14,10 @@ from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
 from sivo.config import all_kinds, state
 from sivo.config.change import Author, Change, Create, Delete, Entry, Update
-from sivo.config.changes import ChangeSets, Hook, Preview
+from sivo.config.changes import ChangeSets, Hook, NeedsApprovalError, Preview
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.live import LiveDocuments
+from sivo.config.proposals import AwaitsApprovalError, Proposals, cannot_wait
 from sivo.config.state import Resource, TenantRow
 from sivo.db.scopes import Database
 from sivo.vault.vault import Vault
@@ -39,13 +40,20 @@ class Resources:
     """Reads in the tenant's scope, writes through :class:`ChangeSets`. Made by :meth:`open`."""
 
     def __init__(
-        self, database: Database, changes: ChangeSets, key: LedgerKey, checkpoints: Checkpoints, live: LiveDocuments
+        self,
+        database: Database,
+        changes: ChangeSets,
+        proposals: Proposals,
+        key: LedgerKey,
+        checkpoints: Checkpoints,
+        live: LiveDocuments,
     ) -> None:
         all_kinds.load()
         self._database = database
         #: Documents that were shown lately; whoever reads what it wrote a moment ago finds it.
         self.live = live
         self._changes = changes
+        self.proposals = proposals
         self.ledger_key = key
         self.checkpoints = checkpoints
 
@@ -55,7 +63,9 @@ class Resources:
         key = await LedgerKey.load(vault)
         checkpoints = checkpoint_folder(settings)
         changes = ChangeSets(settings, clock, database, vault, key, checkpoints)
-        return cls(database, changes, key, checkpoints, LiveDocuments(database, clock))
+        live = LiveDocuments(database, clock)
+        proposals = Proposals(database, vault, changes, clock, live.changed)
+        return cls(database, changes, proposals, key, checkpoints, live)
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -69,11 +79,18 @@ class Resources:
         precondition: Hook | None = None,
         also: Hook | None = None,
     ) -> Entry:
-        """One change-set; see :meth:`ChangeSets.apply`."""
+        """One change-set; see :meth:`ChangeSets.apply`.
+
+        Where the tenant wants approval it is put down to wait instead: AwaitsApprovalError says as what.
+        """
         try:
             return await self._changes.apply(tenant_id, author, reason, changes, precondition=precondition, also=also)
+        except NeedsApprovalError:
+            if also is not None:
+                raise cannot_wait() from None
         finally:
             self.live.changed(tenant_id)  # also after a commit whose answer was lost
+        raise AwaitsApprovalError(await self.proposals.propose(tenant_id, author, reason, changes))
 
     async def preview(self, tenant_id: UUID, author: Author, changes: Sequence[Change]) -> Preview:
         """What a change-set would do; see :meth:`ChangeSets.preview`."""

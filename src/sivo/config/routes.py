@@ -10,15 +10,24 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from sivo.api.context import Context
 from sivo.audit.ledger import history
 from sivo.base.errors import SivoError
-from sivo.config import registry, resource_routes, secret_routes, vault_routes, version_routes
-from sivo.config.change import Change, Entry, Scope, SetKey, UnsetKey
-from sivo.config.desired import split_lock
-from sivo.config.document import document, explanation, explanations, past_resolver, resolver_at, secret_names
+from sivo.config import change_routes, proposal, registry, resource_routes, secret_routes, vault_routes, version_routes
+from sivo.config.change import Change, Entry, Scope
+from sivo.config.document import (
+    document,
+    explanation,
+    explanations,
+    past_resolver,
+    resolver_at,
+    secret_names,
+    with_defaults,
+)
 from sivo.config.http import (
+    WAITS,
     JsonObject,
     Reason,
     ScopeQuery,
     chain_of,
+    changes_of,
     config_tag,
     same_content,
     version_in,
@@ -28,13 +37,13 @@ from sivo.config.impact import impact
 from sivo.config.kinds import PLATFORM_ID
 from sivo.config.live import Shown
 from sivo.config.past import moment_of, picture
-from sivo.config.plans import CONFIRMATION_REQUIRED
 from sivo.config.resolve import Resolver
 from sivo.config.schema import document_schema, patch_schema
 from sivo.db.scopes import Connection
 from sivo.identity.access import Caller, CallerGate, Permission, Principal, require
 
 Who = Annotated[Caller, Depends(CallerGate(Permission.CONFIG_READ))]
+Writer = Annotated[Caller, Depends(CallerGate(Permission.CONFIG_WRITE))]
 IfMatch = Annotated[str | None, Header(max_length=500)]
 At = Annotated[str | None, Query(max_length=40, description="A version, or a time (ISO 8601): as it was then.")]
 
@@ -43,6 +52,7 @@ def make_router(context: Context) -> APIRouter:
     """Keys, the resources of every kind, and provider secrets."""
     router = APIRouter()
     router.include_router(_config_router(context))
+    router.include_router(change_routes.make_router(context))
     router.include_router(secret_routes.make_router(context))
     router.include_router(vault_routes.make_router(context))
     router.include_router(resource_routes.make_router(context))
@@ -74,11 +84,27 @@ class _Plane:
         """Every key that the role may see with its explanation, and an entity tag."""
         async with self._context.database.tenant(chain) as connection:
             resolver, version = await resolver_at(connection, chain, scope, self._context.settings)
-        found = explanations(resolver, role)
+        found = explanations(await with_defaults(self._context.database, resolver), role)
         return found, config_tag(version, found, role, scope)
 
-    async def at(self, chain: UUID, scope: Scope, when: str) -> tuple[Resolver, int]:
-        """Effective values at a version or a time of the past."""
+    async def past(
+        self, chain: UUID, scope: Scope, role: str, when: str, *, explain: bool
+    ) -> tuple[dict[str, Any], str]:
+        """The document, or all explanations, at a version or a time of the past, and its entity tag."""
+        resolver, version = await self._at(chain, scope, when)
+        found = explanations(resolver, role) if explain else document(resolver, role, [], [])
+        return found, config_tag(version, found, role, scope)
+
+    async def why(self, chain: UUID, scope: Scope, role: str, key: str, when: str | None) -> dict[str, Any]:
+        """The explanation of one key, now or at a version or time of the past."""
+        if when is not None:
+            resolver, version = await self._at(chain, scope, when)
+            return {**explanation(resolver, key, role), "version": version}
+        async with self._context.database.tenant(chain) as connection:
+            resolver, _version = await resolver_at(connection, chain, scope, self._context.settings)
+        return explanation(await with_defaults(self._context.database, resolver), key, role)
+
+    async def _at(self, chain: UUID, scope: Scope, when: str) -> tuple[Resolver, int]:
         then = await picture(self._context.database, chain, moment_of(when))
         return past_resolver(then, scope, self._context.settings), then.version
 
@@ -117,29 +143,20 @@ async def _conflict(connection: Connection, chain: UUID, if_match: str, tag: str
     )
 
 
-def changes_of(patch: dict[str, Any], scope: Scope, confirmed: list[str]) -> list[Change]:
-    """The changes that a merge patch of keys asks for; a value may come with its lock."""
-    found: list[Change] = []
-    for name, sent in patch.items():
-        key = registry.get(name)
-        if key.confirm and name not in confirmed:
-            raise SivoError(
-                CONFIRMATION_REQUIRED,
-                f"{name}: {key.confirm}",
-                where=name,
-                remedy=f"repeat the request with ?confirm={name} when that is agreed",
-            )
-        value, locked = split_lock(sent)
-        found.append(UnsetKey(name, scope) if value is None else SetKey(name, value, scope, locked))
-    return found
-
-
 def _config_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/api/config", tags=["configuration"])
     plane = _Plane(context)
     # Before the route of a single key, which would take their paths for names.
     router.include_router(version_routes.make_router(context))
+    _add_document(router, plane)
+    _add_patch(router, plane)
+    _add_impact(router, context)
+    _add_history(router, context)
+    _add_key(router, plane)
+    return router
 
+
+def _add_document(router: APIRouter, plane: _Plane) -> None:
     @router.get(
         "",
         response_model=None,
@@ -162,9 +179,7 @@ def _config_router(context: Context) -> APIRouter:
                 return Response(status_code=304, headers=headers)
             return Response(body, media_type="application/json", headers=headers)
         if at is not None:
-            resolver, version = await plane.at(chain, scope, at)
-            found = explanations(resolver, who.role) if explain else document(resolver, who.role, [], [])
-            tag = config_tag(version, found, who.role, scope)
+            found, tag = await plane.past(chain, scope, who.role, at, explain=explain)
         else:
             found, tag = await plane.explained(chain, scope, who.role)
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
@@ -173,15 +188,18 @@ def _config_router(context: Context) -> APIRouter:
         response.headers.update(headers)
         return found
 
+
+def _add_patch(router: APIRouter, plane: _Plane) -> None:
     @router.patch(
         "",
+        responses=WAITS,
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/merge-patch+json": {"schema": patch_schema()}}}
         },
     )
     async def patch_config(
         response: Response,
-        who: Annotated[Caller, Depends(CallerGate(Permission.CONFIG_WRITE))],
+        who: Writer,
         scope: ScopeQuery,
         patch: JsonObject,
         reason: Reason,
@@ -198,10 +216,10 @@ def _config_router(context: Context) -> APIRouter:
         found, response.headers["ETag"] = await plane.get(chain, scope, who.role)
         return found
 
+
+def _add_impact(router: APIRouter, context: Context) -> None:
     @router.post("/impact")
-    async def get_impact(
-        who: Annotated[Caller, Depends(CallerGate(Permission.CONFIG_WRITE))], scope: ScopeQuery, patch: JsonObject
-    ) -> dict[str, Any]:
+    async def get_impact(who: Writer, scope: ScopeQuery, patch: JsonObject) -> dict[str, Any]:
         """How many tenants a patch at this scope would change, and for which keys; nothing is written."""
         chain = chain_of(who, scope)
         preview = await context.resources.preview(chain, who.author, changes_of(patch, scope, list(registry.KEYS)))
@@ -211,6 +229,8 @@ def _config_router(context: Context) -> APIRouter:
             return (await impact(context.database, preview)).body()
         return {"sentence": "changes this tenant alone", "tenants": 1, "changed": int(bool(preview.records))}
 
+
+def _add_history(router: APIRouter, context: Context) -> None:
     @router.get("/schema")
     async def get_schema(who: Who) -> dict[str, Any]:
         """Every key that the role may see: type, bounds, default, where and by whom it is set, when it acts."""
@@ -228,17 +248,15 @@ def _config_router(context: Context) -> APIRouter:
         target = f"key/%/{registry.get(key).name}" if key else f"%/{resource}" if resource else None
         async with context.database.tenant(who.tenant_id) as connection:
             items = await history(connection, who.tenant_id, target=target, before=before, limit=limit)
-        return {"items": items, "next": items[-1]["seq"] if len(items) == limit else None}
+            waited = await proposal.of_entries(connection, who.tenant_id, [one["seq"] for one in items])
+        return {
+            "items": [{**one, "change": waited.get(one["seq"])} for one in items],
+            "next": items[-1]["seq"] if len(items) == limit else None,
+        }
 
+
+def _add_key(router: APIRouter, plane: _Plane) -> None:
     @router.get("/{key}")
     async def explain_key(key: str, who: Who, scope: ScopeQuery, at: At = None) -> dict[str, Any]:
         """One effective value with the value of every level, who set it, when and why; now or in the past."""
-        chain = chain_of(who, scope)
-        if at is not None:
-            resolver, version = await plane.at(chain, scope, at)
-            return {**explanation(resolver, key, who.role), "version": version}
-        async with context.database.tenant(chain) as connection:
-            resolver, _version = await resolver_at(connection, chain, scope, context.settings)
-        return explanation(resolver, key, who.role)
-
-    return router
+        return await plane.why(chain_of(who, scope), scope, who.role, key, at)

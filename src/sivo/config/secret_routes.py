@@ -13,7 +13,7 @@ from sivo.api.context import Context
 from sivo.base.errors import SivoError
 from sivo.config import state
 from sivo.config.change import Change, Create, Update
-from sivo.config.http import Reason
+from sivo.config.http import WAITS, Reason
 from sivo.config.state import Resource
 from sivo.identity.access import Permission, Principal, require
 
@@ -59,7 +59,7 @@ def make_router(context: Context) -> APIRouter:
         items = [{**_public(one), "last_used_at": used.get(str(one.body["name"]))} for one in found]
         return {"items": items, "next": None}
 
-    @router.put("/api/secrets/{name}")
+    @router.put("/api/secrets/{name}", responses=WAITS)
     async def put_secret(
         name: Name,
         body: SecretBody,
@@ -76,7 +76,7 @@ def make_router(context: Context) -> APIRouter:
         assert made is not None
         return _public(made)
 
-    @router.delete("/api/secrets/{name}", status_code=204)
+    @router.delete("/api/secrets/{name}", status_code=204, responses=WAITS)
     async def delete_secret(
         name: Name, reason: Reason, who: Annotated[Principal, Depends(require(Permission.SECRETS_WRITE))]
     ) -> None:

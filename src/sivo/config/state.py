@@ -144,6 +144,9 @@ async def ledger_targets(connection: Connection, tenant_id: UUID) -> dict[str, A
         found[f"key/{row['scope']}/{row['target']}/{row['key']}"] = {"value": row["value"], "locked": row["locked"]}
     for one in await resources(connection, tenant_id):
         found[f"{one.kind}/{one.id}"] = one.record()
+    if tenant_id == PLATFORM_ID:
+        rows = await connection.fetch("select key, value from key_default where seq is not null")
+        found |= {f"default/{row['key']}": row["value"] for row in rows}
     tenant = await tenant_row(connection, tenant_id)
     if tenant is not None and tenant_id != PLATFORM_ID:
         found[f"tenant/{tenant_id}"] = {"body": tenant.body(), "secrets": {}}

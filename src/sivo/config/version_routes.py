@@ -16,7 +16,7 @@ from sivo.config.compare import differences, effective_differences, shown
 from sivo.config.export import export
 from sivo.config.exports import documents
 from sivo.config.going_back import way_back
-from sivo.config.http import Reason, ScopeQuery, chain_of
+from sivo.config.http import WAITS, Reason, ScopeQuery, chain_of
 from sivo.config.past import Picture, moment_of, picture
 from sivo.config.plans import Planner, check_confirmed, stale, unmoved
 from sivo.config.registry import KEYS
@@ -92,7 +92,7 @@ def _add_versions(router: APIRouter, context: Context) -> None:
             "effective": effective_differences(then, after, who.role),
         }
 
-    @router.post("/rollback")
+    @router.post("/rollback", responses=WAITS)
     async def rollback(
         body: RollbackBody,
         reason: Reason,
@@ -111,7 +111,7 @@ def _add_versions(router: APIRouter, context: Context) -> None:
         entry = await context.resources.apply(
             chain, who.author, why, way.changes, precondition=unmoved(chain, now.version)
         )
-        return {**_entry(entry, who.role), "to": then.version, "kept_secrets": list(way.kept)}
+        return {**told_entry(entry, who.role), "to": then.version, "kept_secrets": list(way.kept)}
 
 
 def _add_documents(router: APIRouter, planner: Planner) -> None:
@@ -123,21 +123,22 @@ def _add_documents(router: APIRouter, planner: Planner) -> None:
         text = export(stored, now.resources)
         return Response(text, media_type="application/yaml", headers={"X-Config-Version": str(now.tenant.version)})
 
-    @router.post("/import")
+    @router.post("/import", responses=WAITS)
     async def import_(body: DocumentBody, reason: Reason, who: Writer, confirm: Confirm = None) -> dict[str, Any]:
         """Make the tenant as the document says; sections that it does not have are left alone."""
         plan = await planner.plan(who.tenant_id, who.author, body.document)
-        return _entry(await planner.apply(plan, who.author, reason, confirmed=confirm or []), who.role)
+        return told_entry(await planner.apply(plan, who.author, reason, confirmed=confirm or []), who.role)
 
-    @router.post("/apply")
+    @router.post("/apply", responses=WAITS)
     async def apply(body: DocumentBody, reason: Reason, who: Writer, confirm: Confirm = None) -> dict[str, Any]:
         """Apply exactly what was planned: PLAN_STALE when document or configuration moved since."""
         plan = await planner.plan(who.tenant_id, who.author, body.document)
         entry = await planner.apply(plan, who.author, reason, digest=body.plan or "", confirmed=confirm or [])
-        return _entry(entry, who.role)
+        return told_entry(entry, who.role)
 
 
-def _entry(entry: Entry, role: str) -> dict[str, Any]:
+def told_entry(entry: Entry, role: str) -> dict[str, Any]:
+    """A change-set that was committed, as JSON for ``role``."""
     return {
         "version": entry.seq,
         "changed": entry.changed,

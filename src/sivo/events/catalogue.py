@@ -18,6 +18,9 @@ AGENT_PAUSED = "agent.paused"
 IVR_COMPLETED = "ivr.completed"
 AI_AGENT_COMPLETED = "ai_agent.completed"
 LEAD_CREATED = "lead.created"
+CHANGE_WAITING = "change.waiting"
+CHANGE_HELD = "change.held"
+CHANGE_BREAK_GLASS = "change.break_glass"
 WEBHOOK_TEST = "webhook.test"
 WEBHOOK_DISABLED = "webhook.disabled"
 
@@ -48,6 +51,9 @@ CATALOGUE: dict[str, EventType] = {
         EventType(AI_AGENT_COMPLETED, "An AI conversation is over, with its exit reason."),
         EventType(WEBHOOK_DISABLED, "An endpoint was switched off because it took nothing for days."),
         EventType(LEAD_CREATED, "Somebody left an enquiry; who it is stands in GET /api/leads/{id}."),
+        EventType(CHANGE_WAITING, "A change of the configuration waits for somebody's approval."),
+        EventType(CHANGE_HELD, "A change that was scheduled or approved is held: what it was planned on has moved."),
+        EventType(CHANGE_BREAK_GLASS, "Somebody changed the configuration without the approval that it needs."),
         EventType(WEBHOOK_TEST, "An endpoint was saved or somebody asked for a test."),
     )
 }

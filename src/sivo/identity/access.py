@@ -14,7 +14,7 @@ gate; it names the tenant it works on with the header ``X-Tenant-Id``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol
 from uuid import UUID
@@ -110,7 +110,9 @@ async def current_caller(request: Request, token: Annotated[str | None, Depends(
     caller = await authenticator.authenticate(request, token)
     if caller.key_id is not None:
         _check_scope(caller, scope_for(request.method, request.scope["path"]))
-    return caller
+    if caller.user_id is None or caller.author.person:
+        return caller
+    return replace(caller, author=replace(caller.author, person=f"user:{caller.user_id}"))
 
 
 def _check_scope(caller: Caller, wanted: str | None) -> None:

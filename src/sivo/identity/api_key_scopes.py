@@ -55,6 +55,9 @@ _LINES: tuple[tuple[tuple[str, ...] | None, str, Scope], ...] = (
     (("POST",), r"/api/config/(plan|impact)", Scope.CONFIG_READ),
     (_READS, r"/api/config(/.*)?", Scope.CONFIG_READ),
     (("PATCH",), r"/api/config", Scope.CONFIG_WRITE),
+    (_READS, r"/api/changes(/.*)?", Scope.CONFIG_READ),
+    # Approving is for people: no line opens it to a key.
+    (("POST",), r"/api/changes(/[^/]+/cancel)?", Scope.CONFIG_APPLY),
     (_READS, r"/api/explain/call", Scope.CONFIG_READ),
     (_READS, r"/api/tenants/[^/]+(/plan)?", Scope.CONFIG_READ),
     (_READS, r"/api/(ledger|audit)(/.*)?", Scope.AUDIT_READ),

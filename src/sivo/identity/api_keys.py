@@ -66,22 +66,24 @@ class ApiKeys:
         async with self._database.tenant(tenant_id) as connection:
             tenant = await state.tenant_row(connection, tenant_id)
             row = await connection.fetchrow(
-                "select k.id, k.key_hash, r.body from api_key k join resource r on r.id = k.id"
-                " where k.prefix = $1 and r.kind = $2",
+                "select k.id, k.key_hash, r.body, (select e.author from ledger_change c"
+                " join ledger_entry e on e.tenant_id = c.tenant_id and e.seq = c.seq where c.tenant_id = r.tenant_id"
+                " and c.target = r.kind || '/' || r.id order by c.seq limit 1) as owner"
+                " from api_key k join resource r on r.id = k.id where k.prefix = $1 and r.kind = $2",
                 key.prefix,
                 KIND,
             )
         if tenant is None or row is None or not hmac.compare_digest(row["key_hash"], key.digest):
             raise refused("this API key is not known")
-        return self._verified(tenant_id, tenant.status, row["id"], ApiKey(**row["body"]))
+        return self._verified(tenant_id, tenant.status, row["id"], ApiKey(**row["body"]), row["owner"])
 
-    def _verified(self, tenant_id: UUID, status: str, key_id: UUID, key: ApiKey) -> Verified:
+    def _verified(self, tenant_id: UUID, status: str, key_id: UUID, key: ApiKey, owner: str) -> Verified:
         now = self._clock.now()
         if not key.valid_at(now):
             raise refused("this API key has expired")
         if status != ACTIVE:
             raise refused("the tenant of this API key takes no requests")
-        author = Author(f"key:{key.prefix}", key.role)
+        author = Author(f"key:{key.prefix}", key.role, person=owner)
         caller = Caller(
             tenant_id,
             None,

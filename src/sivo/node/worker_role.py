@@ -17,7 +17,7 @@ from sivo.base.clock import SystemClock
 from sivo.base.errors import SivoError
 from sivo.base.node import node_id
 from sivo.base.settings import Settings
-from sivo.config.resources import checkpoint_folder
+from sivo.config.resources import Resources, checkpoint_folder
 from sivo.db.connect import connect
 from sivo.identity.forgotten import Forgotten
 from sivo.identity.signing_keys import SigningKeys
@@ -97,6 +97,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
         folders = (checkpoint_folder(settings), log_chain.checkpoint_folder(settings))
         erasure = Erasure(database, vault, store, clock, *folders)
+        resources = await Resources.open(settings, clock, database, vault)
         keys = SigningKeys(database, vault, clock)
 
         async def retention() -> bool:
@@ -120,6 +121,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Loop("mail", mail.step, _MAIL_IDLE_SECONDS),
             Loop("forgotten passwords", forgotten.run_once, _MAIL_IDLE_SECONDS),
             Loop("retention", retention, _RETENTION_SECONDS),
+            Loop("scheduled changes", resources.proposals.step),
             Loop("signing keys", keys.rotate_if_due, _KEY_SECONDS),
             Loop("audit log", sealer.run_once),
             Loop("audit retention", audit.run_once, _AUDIT_SECONDS),

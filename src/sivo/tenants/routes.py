@@ -13,7 +13,7 @@ from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.audit.log import record
 from sivo.base.errors import SivoError
 from sivo.config import state
-from sivo.config.http import JsonObject, Reason
+from sivo.config.http import WAITS, JsonObject, Reason
 from sivo.config.provision import create_tenant
 from sivo.config.state import TenantRow
 from sivo.identity.access import Caller, CallerGate, Operator, Permission, Role, operator
@@ -80,7 +80,7 @@ def _add_writes(router: APIRouter, context: Context) -> None:
         response.headers["Location"] = f"/api/tenants/{row.id}"
         return shown(row)
 
-    @router.patch("/{tenant_id}")
+    @router.patch("/{tenant_id}", responses=WAITS)
     async def patch(
         who: Who,
         tenant_id: UUID,
