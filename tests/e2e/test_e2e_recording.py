@@ -170,7 +170,7 @@ async def test_each_key_press_counts_once(node: Node, double: Double, ends: int)
     assert all(one["leg"] == "caller" for one in digits)
 
 
-async def test_audio_is_not_given_to_another_tenant(node: Node, company: Company) -> None:
+async def test_audio_is_not_given_to_another_tenant_and_its_loss_is_said(node: Node, company: Company) -> None:
     assert await _fate(company) == "stored"
     other = await open_company(node)
     call = (await company.api("GET", "/api/calls"))["items"][0]
@@ -181,6 +181,10 @@ async def test_audio_is_not_given_to_another_tenant(node: Node, company: Company
         url = f"http://127.0.0.1:{node.platform.ports.http}/api/recordings/{recording['id']}/audio"
         async with session.get(url) as answer:
             assert answer.status == 401
+    (lost,) = node.platform.home.rglob(f"{recording['id']}.wav.sivo")
+    lost.unlink()
+    with pytest.raises(RuntimeError, match="RECORDING_LOST"):
+        await company.download(recording["id"])
 
 
 async def test_a_trunk_call_to_a_phone_with_another_codec(company: Company) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from collections.abc import Iterator
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,12 +15,17 @@ from fastapi.responses import StreamingResponse
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode_id, page
 from sivo.audit.log import record
-from sivo.base.errors import SivoError
+from sivo.base import logs
+from sivo.base.errors import SivoError, register
 from sivo.calls import own
 from sivo.identity.access import Permission, Principal, require
 from sivo.recording.binding import OBJECT_PURPOSE, object_aad
 from sivo.storage.store import Objects
 from sivo.vault import stream
+
+log = logs.get("recording")
+
+RECORDING_LOST = register("RECORDING_LOST", 410)
 
 _MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
 _FIELDS = """id, call_id, state, wanted, rule, cause, format, kms, retention_days, created_at, expires_at, stored_at,
@@ -43,8 +51,12 @@ def public(row: asyncpg.Record) -> dict[str, Any]:
 def make_router(context: Context) -> APIRouter:
     """Routes below ``/api/recordings``."""
     router = APIRouter(tags=["recordings"])
-    store = Objects.local(context.settings.object_dir)
+    _add_states(router, context)
+    _add_audio(router, context, Objects.local(context.settings.object_dir))
+    return router
 
+
+def _add_states(router: APIRouter, context: Context) -> None:
     @router.get("/api/recordings")
     async def list_recordings(who: Listener, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
         """Recordings of the tenant, newest first; an agent sees those of their own calls."""
@@ -72,6 +84,8 @@ def make_router(context: Context) -> APIRouter:
             raise _not_found(recording_id)
         return public(row)
 
+
+def _add_audio(router: APIRouter, context: Context, store: Objects) -> None:
     async def audio(who: Principal, recording_id: UUID, event: str, disposition: str) -> StreamingResponse:
         async with context.database.tenant(who.tenant_id) as connection:
             row = await connection.fetchrow(
@@ -88,7 +102,7 @@ def make_router(context: Context) -> APIRouter:
         plain = stream.open_stream(key, object_aad(who.tenant_id, recording_id), store.read(row["object_key"]))
         # A plain iterator: the framework reads it in a thread, so decryption does not hold the loop.
         return StreamingResponse(
-            plain,
+            await _begun(plain, recording_id),
             media_type=_MEDIA_TYPES[row["format"]],
             headers={
                 "Content-Length": str(row["size_bytes"]),
@@ -109,7 +123,20 @@ def make_router(context: Context) -> APIRouter:
         """The same as a file to keep. Downloads are recorded in the audit log."""
         return await audio(who, recording_id, "recording.downloaded", "attachment")
 
-    return router
+
+async def _begun(plain: Iterator[bytes], recording_id: UUID) -> Iterator[bytes]:
+    """``plain`` with its first piece read: an object that is gone or damaged is told while headers can still say so."""
+    try:
+        first = await asyncio.to_thread(next, plain, b"")
+    except FileNotFoundError:
+        log.error("a stored recording is missing from the object store", recording=str(recording_id))
+        raise SivoError(
+            RECORDING_LOST,
+            f"the audio of recording {recording_id} is no longer in the object store",
+            where="recording_id",
+            remedy="ask the operator to look at the object store and its backups",
+        ) from None
+    return itertools.chain((first,), plain)
 
 
 def _not_found(recording_id: UUID) -> SivoError:
