@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from sivo.base.clock import VirtualClock
@@ -25,6 +26,11 @@ from support.ports import free_port
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 _numbers = itertools.count(1)
+#: Nodes of tests open the operator's port only where a test gives them one of their own.
+os.environ.setdefault("SIVO_OPERATOR_PORT", "0")
+# Properties are about values: how long one example takes on a busy machine says nothing of them.
+hypothesis.settings.register_profile("sivo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("sivo")
 
 
 @dataclass
