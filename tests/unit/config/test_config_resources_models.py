@@ -29,6 +29,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("secret", {"name": "stt_api_key", "base_url": "https://asr.example.com:8443/v1"}),
     ("lead_inbox", {"source": "pricing", "email": "Sales@example.com", "retention_days": 90}),
     ("change_control", {"reason_required": True}),
+    ("api_key", {"name": "CI", "prefix": "abcdefghij", "role": "admin", "scopes": ["config:read"]}),
 ]
 
 BAD: list[tuple[str, dict[str, Any]]] = [
@@ -56,6 +57,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("webhook_endpoint", {"url": "ftp://example.com"}),
     ("webhook_endpoint", {"url": "https://example.com", "events": []}),
     ("webhook_endpoint", {"url": "https://example.com", "events": ["call.end"]}),
+    ("api_key", {"name": "CI", "prefix": "abcdefghij", "role": "superadmin", "scopes": ["config:read"]}),
+    ("api_key", {"name": "CI", "prefix": "abcdefghij", "role": "admin", "scopes": []}),
     ("lead_inbox", {"source": "a b", "email": "sales@example.com"}),
     ("lead_inbox", {"email": "sales"}),
     ("secret", {"name": "has/slash"}),
