@@ -14,11 +14,18 @@ from sivo.transcription.policy import TranscriptionDecision
 
 
 def decide(
-    picture: TenantPicture, did: Did | None, people: tuple[Extension | None, ...], read: Callable[[str], Any]
+    picture: TenantPicture,
+    did: Did | None,
+    people: tuple[Extension | None, ...],
+    read: Callable[[str], Any],
+    queue: str = "",
 ) -> tuple[RecordingDecision, TranscriptionDecision]:
-    """Both decisions for a call through ``did`` between ``people`` (None: a side that is no person of the tenant)."""
+    """Both decisions for a call through ``did`` between ``people`` (None: a side that is no person of the tenant).
+
+    ``queue`` is the id of the queue that it has come to; empty where it has come to none.
+    """
     users = tuple(str(person.user_id) for person in people if person is not None and person.user_id is not None)
-    parties = Parties(did=str(did.id) if did else "", people=users)
+    parties = Parties(did=str(did.id) if did else "", queue=queue, people=users)
     return (
         recording.decide(picture.recording_policies, parties, read),
         transcription.decide(picture.transcription_policies, parties, read, did_language=did.language if did else ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,6 +70,9 @@ def make_router(context: Context) -> APIRouter:
         to: Annotated[str, Query(max_length=64, description="What is dialled, or the DID that a carrier calls.")],
         trunk: Annotated[str | None, Query(max_length=100, description="Name of the trunk that it comes on.")] = None,
         at: Annotated[str | None, Query(max_length=40, description="A version, or a time: as it was then.")] = None,
+        queue: Annotated[
+            UUID | None, Query(description="Id of the queue that it has come to, for its policies.")
+        ] = None,
     ) -> dict[str, Any]:
         """Where a call would go and what would be kept of it if it was answered, each with its rule."""
         when = moment_of(at) if at is not None else context.clock.now()
@@ -76,13 +80,15 @@ def make_router(context: Context) -> APIRouter:
         if then.tenant is None:
             raise SivoError("NOT_FOUND", "the tenant was not there then", where="at")
         supposition = supposed(then.tenant, then.resolver(context.settings), then.resources)
-        found = replay.explanation(supposition, _imagined(supposition, then.at, from_, to, trunk))
+        found = replay.explanation(supposition, _imagined(supposition, then.at, from_, to, trunk, queue))
         return {"version": then.version, "decisions": found}
 
     return router
 
 
-def _imagined(supposition: TenantPicture, at: datetime, from_: str, to: str, trunk: str | None) -> PastCall:
+def _imagined(
+    supposition: TenantPicture, at: datetime, from_: str, to: str, trunk: str | None, queue: UUID | None
+) -> PastCall:
     carrier = next((one for one in supposition.trunks if one.name == trunk), None)
     if trunk is not None and carrier is None:
         raise SivoError("NOT_FOUND", f"there is no trunk {trunk!r}", where="query.trunk")
@@ -98,6 +104,7 @@ def _imagined(supposition: TenantPicture, at: datetime, from_: str, to: str, tru
         talked_ms=0,
         exit_reason="",
         reads=frozenset(replay.WIRE),
+        queue=str(queue or ""),
     )
 
 

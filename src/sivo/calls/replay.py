@@ -51,6 +51,7 @@ KIND_REASONS: Mapping[str, str] = {
     "secret": "what a provider would have said to another key is not known",
     "lead_inbox": "calls do not depend on it",
     "change_control": "it is about changes, not about calls",
+    "api_key": "it is about who may ask the platform, not about calls",
 }
 AGENT_REASON = "what an agent with other words or intents would have said is not known; only its route and limits are"
 
@@ -73,6 +74,8 @@ class PastCall:
     reads: frozenset[str]
     #: Number of the extension that was on the far side at the end, when a phone of the tenant was.
     callee: str = ""
+    #: Id of the queue that it went through; empty where it went through none.
+    queue: str = ""
 
 
 def differences(calls: Iterable[PastCall], now: TenantPicture, after: TenantPicture) -> list[dict[str, Any]]:
@@ -129,7 +132,8 @@ class _Bench:
             return found
         agent = route.target.agent if isinstance(route.target, ToAgent) else None
         snapshot = self._picture.snapshot(route.did, agent)
-        recording, transcription = decide(self._picture, route.did, self._people(call, route), snapshot.read)
+        people = self._people(call, route)
+        recording, transcription = decide(self._picture, route.did, people, snapshot.read, call.queue)
         recorded = call.answered and recording.capture
         found |= {"recorded": recorded, ".recorded": recording.rule}
         if recorded:

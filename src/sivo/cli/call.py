@@ -43,11 +43,13 @@ def explain(
     to: Annotated[str, typer.Option("--to", help="What is dialled, or the DID that a carrier calls.")],
     trunk: Annotated[str, typer.Option("--trunk", help="Name of the trunk that it comes on.")] = "",
     at: Annotated[str, typer.Option("--at", help="A version, or a time: as it was then.")] = "",
+    queue: Annotated[str, typer.Option("--queue", help="Id of the queue that it has come to, for its policies.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Say where a call would go and what would be kept of it, each with its rule. Nobody is called."""
     client, tenant_id = connect_to(tenant)
     asked: dict[str, Any] = {"from": from_, "to": to, "trunk": trunk or None, "at": at or None}
+    asked["queue"] = queue or None
     found = client.call("GET", "/api/explain/call", tenant=tenant_id, **asked).body
     if as_json:
         show(found)
