@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sivo.api import document, health, problems
 from sivo.api.context import Context
 from sivo.api.limits import BodyLimit, SecurityHeaders
+from sivo.api.measured import Measured
 from sivo.audit import routes as audit_routes
 from sivo.calls import control_routes, edge_routes, live_routes, provider_routes
 from sivo.calls import routes as call_routes
@@ -21,6 +22,7 @@ from sivo.identity import routes as identity_routes
 from sivo.isolation import routes as isolation_routes
 from sivo.leads import routes as lead_routes
 from sivo.mail import routes as mail_routes
+from sivo.monitoring.book import Book
 from sivo.recording import routes as recording_routes
 from sivo.tenants import routes as tenant_routes
 from sivo.webhooks import routes as webhook_routes
@@ -49,8 +51,8 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(context: Context) -> FastAPI:
-    """The ASGI application of one ``api`` process."""
+def create_app(context: Context, book: Book | None = None) -> FastAPI:
+    """The ASGI application of one ``api`` process; ``book`` counts its requests."""
     app = FastAPI(title="SIVO", version=version("sivo"), openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     app.state.context = context
     app.state.authenticator = context.identity.authentication
@@ -58,6 +60,8 @@ def create_app(context: Context) -> FastAPI:
     app.add_exception_handler(AwaitsApprovalError, change_routes.waiting)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
+    if book is not None:
+        app.add_middleware(Measured, book=book)
     routers = [health.make_router(context), identity_routes.make_router(context.identity)]
     routers += [room.make_router(context) for room in _ROOMS]
     for router in routers:

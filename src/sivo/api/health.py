@@ -12,7 +12,8 @@ from sivo.base.errors import SivoError
 from sivo.base.settings import Settings
 
 
-async def _database_state(context: Context) -> str:
+async def database_state(context: Context) -> str:
+    """``up``, or why not."""
     try:
         async with context.database.directory() as connection:
             await connection.fetchval("select 1")
@@ -37,7 +38,10 @@ def make_router(context: Context) -> APIRouter:
 
     @router.get("/readyz", responses={503: {"description": "Not ready: `checks` says what is missing."}})
     async def readyz(response: Response) -> dict[str, Any]:
-        checks = {"database": await _database_state(context), "media": _media_state(context.settings)}
+        # A machine that runs this role alone has no media of its own, and needs none to serve.
+        checks = {"database": await database_state(context)}
+        if context.settings.supervised:
+            checks["media"] = _media_state(context.settings)
         ready = all(state == "up" for state in checks.values())
         response.status_code = 200 if ready else 503
         return {"status": "ready" if ready else "not ready", "checks": checks}

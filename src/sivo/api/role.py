@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from sivo.api import health
 from sivo.api.app import create_app
 from sivo.api.context import Context
 from sivo.api.server import ApiServer
@@ -13,6 +14,8 @@ from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
 from sivo.db.connect import connect
 from sivo.isolation import cleanup
+from sivo.monitoring.book import Book
+from sivo.monitoring.door import open_door
 from sivo.node import ready
 
 _log = logs.get("api")
@@ -43,7 +46,8 @@ async def _sweep(context: Context) -> None:
 async def serve(context: Context, stop: asyncio.Event) -> None:
     """Serve ``context`` on TCP and on the local socket until ``stop`` is set."""
     settings = context.settings
-    server = ApiServer(create_app(context), settings.http_host, settings.http_port, settings.api_socket)
+    book = Book("api")
+    server = ApiServer(create_app(context, book), settings.http_host, settings.http_port, settings.api_socket)
     serving = asyncio.create_task(server.serve(), name="api-server")
     opened = asyncio.create_task(server.opened.wait())
     stopped = asyncio.create_task(stop.wait())
@@ -51,8 +55,9 @@ async def serve(context: Context, stop: asyncio.Event) -> None:
         await asyncio.wait([serving, opened], return_when=asyncio.FIRST_COMPLETED)
         if server.opened.is_set():
             _log.info("serving", host=settings.http_host, port=settings.http_port)
-            ready.announce()
-            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+            async with open_door(settings, "api", book, {"database": lambda: health.database_state(context)}):
+                ready.announce()
+                await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
     finally:
         opened.cancel()
         stopped.cancel()

@@ -36,6 +36,18 @@ class Settings(BaseSettings):
     #: Proxies whose X-Forwarded-For is believed: CIDRs, comma-separated. Empty: nobody's.
     http_trusted_proxies: str = ""
 
+    #: Operator's port: /metrics, /healthz, /readyz, /probe for this node, without credentials. 0 = off.
+    operator_host: str = "127.0.0.1"
+    operator_port: int = Field(default=9464, ge=0, le=65535)
+    #: Set by ``sivo run`` for its roles: they are all on this machine, and the supervisor serves the operator's port.
+    supervised: bool = False
+
+    #: Collector of the SIP ladder, ``host:port`` for HEP3 over UDP (Homer and its like); empty: none.
+    hep_collector: str = ""
+    #: Number of this node among the capture agents, and the collector's key.
+    hep_capture_id: int = Field(default=2001, ge=0, le=0xFFFFFFFF)
+    hep_password: SecretStr = SecretStr("")
+
     #: SIP over UDP. Loopback unless the operator says otherwise.
     sip_host: str = "127.0.0.1"
     sip_port: int = Field(default=5060, ge=1, le=65535)
@@ -127,6 +139,10 @@ class Settings(BaseSettings):
     def api_socket(self) -> Path:
         """Unix socket on which ``api`` serves the local CLI with peer credentials."""
         return self.run_dir / "api.sock"
+
+    def operator_socket(self, role: str) -> Path:
+        """Unix socket on which a role answers the supervisor's questions about its health."""
+        return self.run_dir / f"operator-{role}.sock"
 
     def media_socket(self, index: int) -> Path:
         """Unix socket on which media process ``index`` takes commands from ``call``."""

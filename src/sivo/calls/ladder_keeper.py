@@ -45,6 +45,11 @@ class LadderKeeper:
         for entry in self._unclaimed.pop(sip_call_id, []):
             writer.message(_row(entry))
 
+    def owner(self, sip_call_id: str) -> str:
+        """Id of the call that has claimed this Call-ID; empty: none has."""
+        writer = self._writers.get(sip_call_id)
+        return str(writer.row.id) if writer is not None else ""
+
     def release(self, sip_call_id: str) -> None:
         """The call is over."""
         self._writers.pop(sip_call_id, None)

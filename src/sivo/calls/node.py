@@ -19,7 +19,9 @@ from sivo.calls.control import Control
 from sivo.calls.effects import Effects
 from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
+from sivo.calls.figures import CallFigures
 from sivo.calls.gate import Gate
+from sivo.calls.hep_export import HepExport
 from sivo.calls.ladder_keeper import LadderKeeper
 from sivo.calls.listeners import listen
 from sivo.calls.live_feed import LiveFeed
@@ -33,6 +35,7 @@ from sivo.calls.services import Services
 from sivo.calls.setup import Setup
 from sivo.calls.switchboard import Switchboard
 from sivo.calls.trunk_watch import TrunkWatch
+from sivo.calls.watching import Watching
 from sivo.db.scopes import Database
 from sivo.routing import bindings
 from sivo.routing.fuse import Fuse
@@ -41,6 +44,7 @@ from sivo.routing.live import LiveDirectory
 from sivo.routing.loader import Loader
 from sivo.routing.registrar import Registrar
 from sivo.sip.digest_server import DigestServer
+from sivo.sip.ladder import LadderEntry
 from sivo.sip.udp import SipUdp
 from sivo.tenants import shredding
 from sivo.vault.vault import Vault
@@ -64,7 +68,8 @@ class CallNode:
         self._ladder = LadderKeeper()
         self.exchange = Exchange(self._ladder)
         self._live = LiveFeed(self.exchange, settings)
-        self.switchboard = Switchboard(self.exchange, self._live)
+        self.figures = CallFigures()
+        self.switchboard = Switchboard(self.exchange, self._live, self.figures)
         self.services = Services(
             settings=settings,
             clock=clock,
@@ -75,6 +80,7 @@ class CallNode:
             registrar=Registrar(),
             recorder=Recorder(database),
             fuse=Fuse(settings.carrier_calls_per_minute, settings.carrier_calls_at_a_time),
+            figures=self.figures,
         )
         self._registering = Registering(self.services)
         self._ending = Ending(clock, self.switchboard.forget, self.switchboard.salvage)
@@ -85,6 +91,9 @@ class CallNode:
             database, vault, self.services.recorder, clock, settings.journal_dir, node_id(settings)
         )
         self._trunks = TrunkWatch(self.services)
+        self._hep = HepExport(settings, clock, self._ladder.owner)
+        self.watching = Watching(self.services, self.exchange, self._trunks, self._hep)
+        self.figures.book.source(self.watching.read)
         self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -96,7 +105,7 @@ class CallNode:
         gate = Gate(services.directory, DigestServer(secret), guessing, book.banned)
         user = B2bua(services, gate, self._setup, self._registering, self.exchange, self._effects)
         advertised = self._settings.advertised_host
-        services.sip = SipUdp(user, services.clock, tap=self._ladder.tap, advertised_host=advertised)
+        services.sip = SipUdp(user, services.clock, tap=self._tap, advertised_host=advertised)
         services.sip.glance = gate.glance
         await self._database.listen(CHANNEL, book.lifted)
         await shredding.follow(self._database, self._vault)
@@ -110,6 +119,7 @@ class CallNode:
         services.recorder.start()
         services.media.start()
         await listen(services.sip, self._settings)
+        await self._hep.start(services.sip.contact_for)
         await self._orders.start()
         await self._live.start()
         hang_up_orphans(services, self._ladder, remains)
@@ -136,6 +146,7 @@ class CallNode:
         await self._trunks.stop()
         await self._live.stop()
         await services.sip.close()
+        await self._hep.stop()
         await services.media.stop()
         await services.directory.stop()
         await services.recorder.stop()
@@ -147,6 +158,12 @@ class CallNode:
             if all(call.quiet for call in self.exchange.calls):
                 return
             await asyncio.sleep(0.02)
+
+    def _tap(self, entry: LadderEntry) -> None:
+        """Every SIP message: into its call's ladder, into the figures, and to the collector."""
+        self._ladder.tap(entry)
+        self.figures.message(entry)
+        self._hep.tap(entry)
 
     def _policies_changed(self, tenants: set[Any]) -> None:
         for call in self.exchange.calls:

@@ -7,6 +7,7 @@ import asyncio
 from sivo.base.settings import Settings
 from sivo.calls.node import CallNode
 from sivo.db.connect import connect
+from sivo.monitoring.door import open_door
 from sivo.node import ready
 from sivo.vault.vault import Vault
 
@@ -19,8 +20,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         node = CallNode(settings, database, await Vault.for_node(database, settings))
         await node.start()
         try:
-            ready.announce()
-            await stop.wait()
+            async with open_door(settings, "call", node.figures.book, node.watching.checks()):
+                ready.announce()
+                await stop.wait()
         finally:
             await node.stop()
     finally:

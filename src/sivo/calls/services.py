@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sivo.base.clock import Clock
 from sivo.base.settings import Settings
+from sivo.calls.figures import CallFigures
 from sivo.calls.media_link import MediaPool
 from sivo.calls.records import Recorder
 from sivo.db.scopes import Database
@@ -32,5 +33,6 @@ class Services:
     registrar: Registrar
     recorder: Recorder
     fuse: Fuse
+    figures: CallFigures
     #: Set when the node starts: the transport needs its user, and the user needs the rest.
     sip: SipUdp = field(init=False)

@@ -98,7 +98,7 @@ class Setup:
             caller=caller,
             caller_name=name,
             caller_extension=extension,
-            writer=CallWriter(self._s.recorder, self._s.clock, row, self._node),
+            writer=CallWriter(self._s.recorder, self._s.clock, row, self._node, self._s.figures),
             capture=Capture(recording, transcription),
             perform=self._effects.perform,
         )

@@ -10,6 +10,7 @@ from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
 from sivo.calls.call import Call
 from sivo.calls.exchange import Exchange
+from sivo.calls.figures import CallFigures
 from sivo.calls.live_feed import LiveFeed
 from sivo.calls.media_link import MediaLink
 from sivo.calls.recovery import Recovery
@@ -23,9 +24,10 @@ log = logs.get("calls")
 class Switchboard:
     """Listener of the media pool (see :class:`sivo.calls.media_link.MediaListener`)."""
 
-    def __init__(self, exchange: Exchange, live: LiveFeed) -> None:
+    def __init__(self, exchange: Exchange, live: LiveFeed, figures: CallFigures) -> None:
         self._exchange = exchange
         self._live = live
+        self._figures = figures
         self._tasks: set[asyncio.Task[None]] = set()
         self._closings: set[asyncio.Future[dict[str, Any]]] = set()
         self.recovery: Recovery | None = None
@@ -44,6 +46,7 @@ class Switchboard:
 
     def media_lost(self, link: MediaLink) -> None:
         """Every call on that process is over."""
+        self._figures.media.pop(link.index, None)
         for call in self._exchange.calls:
             if call.media is not None and call.media.link is link and call.session in link.sessions:
                 call.post(ev.MediaDied())
@@ -53,6 +56,7 @@ class Switchboard:
         call = self._exchange.by_id(fact.session)
         if call is None:
             return
+        self._figures.fact(fact.body)
         call.writer.fact(fact, call.fact_context(), lambda: link.acknowledge(fact.session, fact.seq))
         match fact.body:
             case wire.ConversationEnded(reason=reason, transfer_to=transfer_to):
@@ -64,6 +68,7 @@ class Switchboard:
 
     def media_note(self, link: MediaLink, note: wire.Note) -> None:
         """What is of the moment goes to whoever looks on, and nobody keeps it."""
+        self._figures.note(link.index, note)
         call = self._exchange.by_id(note.session) if note.session else None
         if call is not None:
             self._live.note(call, note.kind, note.data)

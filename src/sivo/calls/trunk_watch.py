@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -113,6 +114,10 @@ class TrunkWatch:
         account = Account(trunk.host, trunk.username, trunk.password, trunk.port)
         uri = Uri.parse(self._s.sip.contact_uri(trunk.peer)).replace(user=trunk.username)
         return Registration(account, f"<{uri}>", now)
+
+    def health(self) -> Counter[str]:
+        """How many trunks there are of each health."""
+        return Counter(one.health for one in self._watched.values())
 
     # --- OPTIONS ---
 

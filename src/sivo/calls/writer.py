@@ -10,6 +10,7 @@ from uuid import UUID
 from sivo.base.clock import Clock
 from sivo.base.ids import uuid7
 from sivo.calls import events, facts, store
+from sivo.calls.figures import CallFigures
 from sivo.calls.guest import Guest
 from sivo.calls.records import Recorder, Write
 from sivo.calls.store import CallRow, DecisionRow, EndRow, LegRow, MessageRow
@@ -27,18 +28,24 @@ from sivo.transcription.policy import TranscriptionDecision
 
 
 class CallWriter:
-    """Writes one call down. ``node`` names the data directory in which its journal lies."""
+    """Writes one call down. ``node`` names the data directory in which its journal lies; ``figures`` counts along."""
 
-    def __init__(self, recorder: Recorder, clock: Clock, row: CallRow, node: str) -> None:
+    def __init__(
+        self, recorder: Recorder, clock: Clock, row: CallRow, node: str, figures: CallFigures | None = None
+    ) -> None:
         self._recorder = recorder
         self._clock = clock
         self.row = row
         self._node = node
+        self._figures = figures
+        self._rang = False
         self.answered_at: datetime | None = None
 
     def created(self, route: RouteDecision, snapshot: Snapshot) -> None:
         """The call exists: its row, the pinned configuration, the route decision, ``call.created``."""
         row = self.row
+        if self._figures is not None:
+            self._figures.started(row)
 
         async def apply(conn: Connection) -> None:
             await snapshots.store(conn, snapshot)
@@ -54,12 +61,17 @@ class CallWriter:
 
     def ringing(self) -> None:
         """A phone rings."""
+        if self._figures is not None and not self._rang:
+            self._figures.ringing(self.row, self._clock.now())
+        self._rang = True
         self._put(lambda conn: store.mark_ringing(conn, self.row.id))
 
     def answered(self) -> None:
         """Answered now; ``call.answered``."""
         at = self.answered_at = self._clock.now()
         row = self.row
+        if self._figures is not None:
+            self._figures.answered(row, at)
 
         async def apply(conn: Connection) -> None:
             if await store.mark_answered(conn, row.id, at):
@@ -74,6 +86,8 @@ class CallWriter:
     def ended(self, end: EndRow) -> None:
         """The end with the whole CDR; ``call.ended``."""
         row, answered_at = self.row, self.answered_at
+        if self._figures is not None:
+            self._figures.ended(row, end)
 
         async def apply(conn: Connection) -> None:
             if await store.mark_ended(conn, row.id, end):

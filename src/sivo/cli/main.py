@@ -24,6 +24,7 @@ from sivo.cli import (
     limit,
     login,
     people,
+    probe,
     provider,
     resource,
     secret,
@@ -76,6 +77,7 @@ app.add_typer(limit.group, name="limit")
 app.add_typer(vault.group, name="vault")
 app.add_typer(call.group, name="call")
 app.add_typer(provider.group, name="provider")
+app.add_typer(probe.group, name="probe")
 app.add_typer(webhook.group, name="webhook")
 audit.group.command("isolation")(isolation.isolation)
 app.add_typer(audit.group, name="audit")

@@ -92,3 +92,12 @@ def envelope(event: Event) -> bytes:
             "data": event.data,
         }
     )
+
+
+async def waiting(connection: Connection) -> tuple[int, datetime | None]:
+    """How many events were not handed on yet, and since when the oldest of them waits (scope ``platform``)."""
+    row = await connection.fetchrow(
+        "select count(*) as count, min(created_at) as oldest from outbox where handed_on_at is null"
+    )
+    assert row is not None
+    return row["count"], row["oldest"]

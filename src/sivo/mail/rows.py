@@ -100,3 +100,13 @@ async def listing(
         limit,
     )
     return [dict(row) for row in rows]
+
+
+async def waiting(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
+    """How many messages are due, and since when the oldest of them is (scope ``platform``)."""
+    row = await connection.fetchrow(
+        "select count(*) as count, min(due_at) as oldest from mail_message where state = 'pending' and due_at <= $1",
+        now,
+    )
+    assert row is not None
+    return row["count"], row["oldest"]

@@ -52,12 +52,18 @@ class Lateness:
         self._bins = [0] * (self.BINS + 1)
         self.count = 0
         self.max_ms = 0.0
+        self.total_ms = 0.0
 
     def add(self, late_ms: float) -> None:
         """Record one tick."""
         self._bins[min(int(max(late_ms, 0.0) / self.BIN_MS), self.BINS)] += 1
         self.count += 1
         self.max_ms = max(self.max_ms, late_ms)
+        self.total_ms += max(late_ms, 0.0)
+
+    def below(self, *bounds_ms: float) -> list[tuple[float, int]]:
+        """How many ticks were late by less than each bound (whole tenths of a millisecond, up to 200)."""
+        return [(bound, sum(self._bins[: round(bound / self.BIN_MS)])) for bound in bounds_ms]
 
     def percentile(self, share: float) -> float:
         """Milliseconds that ``share`` (0 to 1) of the ticks did not exceed; upper edge of the bin."""

@@ -75,6 +75,11 @@ class JournalDisk:
         """Write ``data``; ``written(ok)`` is called on the loop when it is in the file (``close``: and on the disk)."""
         self._writes.put((file, data, written, close))
 
+    @property
+    def waiting(self) -> int:
+        """Chunks that were handed over and are not in their file yet."""
+        return self._writes.qsize()
+
     def close(self) -> None:
         """Finish all writes and syncs, then end the threads. Blocks."""
         self._writes.put(None)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.media import journal
@@ -19,7 +21,7 @@ from sivo.media.journal_writer import JournalDisk, JournalWriter
 from sivo.media.latch import Address
 from sivo.media.leg import Leg
 from sivo.media.playout import Playout
-from sivo.media.protocol import ConversationSpec, Fact, FactBody, Note, OpenSession, TranscriptionSpec
+from sivo.media.protocol import ConversationSpec, Fact, FactBody, MediaFigures, Note, OpenSession, TranscriptionSpec
 from sivo.media.session import Host, Session
 from sivo.media.sockets import PortPool, RtpSocket
 
@@ -36,6 +38,8 @@ LOAD_NOTE_TICKS = 250
 _REPORT_TICKS = 25
 #: Lateness that is the machine's fault (others had the core) is only told from here on.
 _MACHINE_MS = 20.0
+#: Bounds of the lateness histogram.
+_LATE_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 
 log = logs.get("media")
 
@@ -248,7 +252,9 @@ class MediaProcess:
                 self._report(leg)
         self._judge_lateness(sessions, late_ms)
         if number % LOAD_NOTE_TICKS == 0:
-            self._emit(Note(session="", kind="load", data={**self.load(), "recent": self.ticker.recent().summary()}))
+            figures = msgspec.to_builtins(self.figures())
+            recent = self.ticker.recent().summary()
+            self._emit(Note(session="", kind="load", data={**self.load(), "recent": recent, "figures": figures}))
 
     @staticmethod
     def _broken(session: Session, error: Exception) -> None:
@@ -320,6 +326,20 @@ class MediaProcess:
             "skipped_ticks": self.ticker.skipped,
             **self.ticker.lateness.summary(),
         }
+
+    def figures(self) -> MediaFigures:
+        """What an operator watches."""
+        late = self.ticker.lateness
+        return MediaFigures(
+            sessions=len(self.sessions),
+            legs=len(self._sockets),
+            late_below=late.below(*_LATE_MS),
+            ticks=late.count,
+            late_ms=late.total_ms,
+            skipped_ticks=self.ticker.skipped,
+            journal_writes=self.parts.disk.waiting,
+            facts=sum(len(session.unacknowledged) for session in self.sessions.values()),
+        )
 
     def _report(self, leg: Leg, *, bye: bool = False) -> None:
         """Send what RTCP has to say about a leg, if it is time."""

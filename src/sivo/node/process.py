@@ -31,6 +31,8 @@ class ChildProcess:
     backoff: Backoff = field(default_factory=Backoff)
     process: asyncio.subprocess.Process | None = None
     started_at: float = 0.0
+    #: How often it was started.
+    starts: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     _reader: asyncio.Task[None] | None = None
 
@@ -46,6 +48,7 @@ class ChildProcess:
             **self.environment,
             "SIVO_READY_FD": str(write_end),
             "SIVO_SUPERVISOR_PID": str(os.getpid()),
+            "SIVO_SUPERVISED": "true",
         }
         try:
             self.process = await asyncio.create_subprocess_exec(
@@ -61,6 +64,7 @@ class ChildProcess:
         finally:
             os.close(write_end)
         self.started_at = time.monotonic()
+        self.starts += 1
         self._reader = asyncio.create_task(self._await_ready(read_end))
 
     async def _await_ready(self, descriptor: int) -> None:

@@ -37,7 +37,11 @@ class Supervisor:
         try:
             watchers = [asyncio.create_task(self._keep_alive(one)) for one in self._children]
             announcer = asyncio.create_task(self._announce_ready())
-            await stop.wait()
+            # Its libraries are loaded while the roles are starting.
+            from sivo.node.operator_desk import open_node_door
+
+            async with open_node_door(self._settings, self._children):
+                await stop.wait()
             announcer.cancel()
         finally:
             self._stopping = True

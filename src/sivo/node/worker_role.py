@@ -24,7 +24,9 @@ from sivo.identity.signing_keys import SigningKeys
 from sivo.leads.rows import expire_leads
 from sivo.mail.post import Post
 from sivo.mail.sender import MailSender
+from sivo.monitoring.door import open_door
 from sivo.node import ready
+from sivo.node.work_figures import WorkFigures
 from sivo.outbound.client import GuardedClient
 from sivo.recording.job import RecordingJobs
 from sivo.recording.retention import expire_recordings
@@ -48,6 +50,7 @@ _KEY_SECONDS = 300.0
 _AUDIT_SECONDS = 3600.0
 _ERASURE_SECONDS = 10.0
 _KEK_SECONDS = 2.0
+_FIGURES_SECONDS = 5.0
 
 
 class Loop:
@@ -55,6 +58,8 @@ class Loop:
 
     def __init__(self, name: str, work: Callable[[], Awaitable[bool]], idle_seconds: float = _IDLE_SECONDS) -> None:
         self.name = name
+        #: Told when a round failed: ``unavailable`` or ``error``.
+        self.failed: Callable[[str], None] = lambda reason: None
         self._work = work
         self._idle = idle_seconds
 
@@ -67,10 +72,12 @@ class Loop:
                 wait = self._idle
             except SivoError as error:
                 log.warning("work waits", loop=self.name, code=error.code)
+                self.failed("unavailable")
                 wait = _FAULT_SECONDS
             except Exception:
                 # One broken row must not end the role for every tenant; its claim runs out and it is counted.
                 log.exception("work failed", loop=self.name)
+                self.failed("error")
                 wait = _FAULT_SECONDS
             await _pause(stop, wait)
 
@@ -128,9 +135,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Loop("deleted tenants", erasure.run_once, _ERASURE_SECONDS),
             Loop("key-encryption key", wrap_again, _KEK_SECONDS),
         ]
+        figures = WorkFigures(settings, database, clock, node_id(settings))
+        loops.append(Loop("figures", figures.look, _FIGURES_SECONDS))
+        for loop in loops:
+            loop.failed = figures.failed
         await shredding.follow(database, vault)
-        ready.announce()
-        await asyncio.gather(*(loop.run(stop) for loop in loops))
+        async with open_door(settings, "worker", figures.book, {"database": figures.database}):
+            ready.announce()
+            await asyncio.gather(*(loop.run(stop) for loop in loops))
         await sender.drain()
     finally:
         await client.close()

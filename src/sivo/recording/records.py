@@ -162,3 +162,15 @@ async def of_call(connection: Connection, call_id: UUID) -> asyncpg.Record | Non
                   duration_ms, channels from recording where call_id = $1""",
         call_id,
     )
+
+
+async def waiting(connection: Connection, node: str, now: datetime) -> tuple[int, datetime | None]:
+    """How many recordings of a node are due, and since when the oldest of them is (scope ``platform``)."""
+    row = await connection.fetchrow(
+        "select count(*) as count, min(due_at) as oldest from recording"
+        " where state = 'pending' and node = $1 and due_at <= $2",
+        node,
+        now,
+    )
+    assert row is not None
+    return row["count"], row["oldest"]

@@ -14,6 +14,8 @@ _URI_PASSWORD = re.compile(r"(sips?:[^@\s<>:;]+):[^@\s<>]*@", re.IGNORECASE)
 #: SDP lines that carry keys: SDES (RFC 4568), ICE (RFC 8839), and the old k= line.
 _SDP_SECRETS = re.compile(r"^(a=crypto:\S+\s+\S+|a=ice-pwd:|k=).*$", re.MULTILINE)
 
+_LENGTH = re.compile(r"(content-length|l)\s*:", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class LadderEntry:
@@ -48,6 +50,15 @@ class LadderEntry:
     def text(self) -> str:
         """The whole message with secrets replaced by ``***``; of bodies only SDP is shown."""
         return "" if self._message is None else redacted(self._message)
+
+    @property
+    def wire(self) -> bytes:
+        """The same as a SIP message again: line ends and Content-Length as on the wire."""
+        head, _, body = self.text.partition("\n\n")
+        sdp = self._message is not None and self._message.content_type == "application/sdp"
+        content = body.replace("\n", "\r\n").encode() if sdp else b""
+        lines = [line for line in head.split("\n") if line and not _LENGTH.match(line)]
+        return "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode() + content
 
 
 def redacted(message: Request | Response) -> str:

@@ -212,3 +212,14 @@ def _plain(value: Any) -> Any:
 
 
 STATES = (PENDING, DELIVERED, DEAD, CANCELLED)
+
+
+async def waiting(connection: Connection, now: datetime) -> tuple[int, datetime | None]:
+    """How many deliveries are due, and since when the oldest of them is (scope ``platform``)."""
+    row = await connection.fetchrow(
+        "select count(*) as count, min(due_at) as oldest from webhook_delivery"
+        " where state = 'pending' and due_at <= $1",
+        now,
+    )
+    assert row is not None
+    return row["count"], row["oldest"]

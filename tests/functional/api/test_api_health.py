@@ -9,7 +9,7 @@ from support.running_api import running_api
 
 
 async def test_health_and_readiness_while_parts_come_and_go(settings: Settings, app_dsn: str) -> None:
-    two = settings.model_copy(update={"media_processes": 2})
+    two = settings.model_copy(update={"media_processes": 2, "supervised": True})
     async with postgres_gate(app_dsn, settings.run_dir) as gate:
         database = await Database.open(gate.dsn)
         async with running_api(two, database) as api:
@@ -31,3 +31,13 @@ async def test_health_and_readiness_while_parts_come_and_go(settings: Settings, 
             await gate.open()
             assert (await api.http.get("/readyz")).status_code == 200
         await database.close()
+
+
+async def test_an_api_without_media_on_its_machine_is_ready_with_the_database_alone(
+    settings: Settings, app_dsn: str
+) -> None:
+    database = await Database.open(app_dsn)
+    async with running_api(settings, database) as api:
+        ready = await api.http.get("/readyz")
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "checks": {"database": "up"}})
+    await database.close()

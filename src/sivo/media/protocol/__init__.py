@@ -61,6 +61,7 @@ from sivo.media.protocol.facts import (
     TranscriptionStarted,
     Turn,
 )
+from sivo.media.protocol.figures import MediaFigures
 from sivo.media.protocol.frames import (
     MAX_MESSAGE,
     Deframer,
@@ -92,6 +93,7 @@ __all__ = [
     "Intent",
     "Interruption",
     "LegStats",
+    "MediaFigures",
     "MediaTimeout",
     "Mix",
     "Note",
