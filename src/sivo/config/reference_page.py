@@ -9,19 +9,10 @@ import json
 import sys
 from collections.abc import Iterator
 
+from sivo.config.form import GROUPS
 from sivo.config.key import Key, Static
 from sivo.config.registry import KEYS
 from sivo.config.rules import CROSS_CHECKED
-
-GROUPS = {
-    "tenant": "Tenant identity",
-    "auth": "Authentication",
-    "recording": "Recording",
-    "transcription": "Transcription",
-    "ai": "AI agents",
-    "sf": "Salesforce",
-    "webhooks": "Webhooks",
-}
 
 _HEAD = """\
 # Configuration reference

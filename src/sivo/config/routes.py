@@ -21,6 +21,7 @@ from sivo.config.document import (
     secret_names,
     with_defaults,
 )
+from sivo.config.form import form
 from sivo.config.http import (
     WAITS,
     JsonObject,
@@ -233,8 +234,9 @@ def _add_impact(router: APIRouter, context: Context) -> None:
 def _add_history(router: APIRouter, context: Context) -> None:
     @router.get("/schema")
     async def get_schema(who: Who) -> dict[str, Any]:
-        """Every key that the role may see: type, bounds, default, where and by whom it is set, when it acts."""
-        return {"keys": [key.describe() for key in registry.KEYS.values() if who.role in key.read_roles]}
+        """Every key that the role may see: type, bounds, default, where, when and by whom it is set, and its form."""
+        seen = [key for key in registry.KEYS.values() if who.role in key.read_roles]
+        return {"keys": [{**key.describe(), "form": form(key)} for key in seen]}
 
     @router.get("/history")
     async def get_history(

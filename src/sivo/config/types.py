@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -37,6 +37,9 @@ _HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 class ValueType(Protocol):
     """What a key's value must be."""
 
+    #: What a form shows to edit it (see :mod:`sivo.config.form`).
+    widget: ClassVar[str]
+
     def check(self, value: Any) -> Any:
         """The value in normal form; :class:`ValueError` names the broken rule."""
         ...
@@ -50,6 +53,7 @@ class ValueType(Protocol):
 class Int:
     """A whole number within bounds, both included."""
 
+    widget: ClassVar[str] = "number"
     minimum: int
     maximum: int
 
@@ -66,6 +70,8 @@ class Int:
 class Bool:
     """true or false."""
 
+    widget: ClassVar[str] = "switch"
+
     def check(self, value: Any) -> bool:
         if not isinstance(value, bool):
             raise ValueError("must be true or false")
@@ -79,6 +85,7 @@ class Bool:
 class Text:
     """A string of 1 to ``max_length`` characters, by default visible ASCII without spaces at the ends."""
 
+    widget: ClassVar[str] = "text"
     max_length: int = 200
     pattern: str = r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?"
     rule: str = "visible ASCII"
@@ -97,6 +104,7 @@ class Text:
 class Choice:
     """One of a closed list of words."""
 
+    widget: ClassVar[str] = "select"
     choices: tuple[str, ...]
 
     def check(self, value: Any) -> str:
@@ -111,6 +119,8 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Host:
     """A DNS host name (RFC 1123 §2.1), without port; stored in lower case."""
+
+    widget: ClassVar[str] = "host"
 
     def check(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -134,6 +144,7 @@ class Url:
     Whether the address may be reached is decided at connect by the outbound guard, not here.
     """
 
+    widget: ClassVar[str] = "url"
     words: tuple[str, ...] = ()
 
     def check(self, value: Any) -> str:
@@ -167,6 +178,7 @@ def _port_of(netloc: str, rule: str) -> int | None:
 class Uuid:
     """A UUID in its 36-character form; ``words`` are accepted beside it."""
 
+    widget: ClassVar[str] = "uuid"
     words: tuple[str, ...] = ()
 
     def check(self, value: Any) -> str:
@@ -189,6 +201,8 @@ class Uuid:
 class Zone:
     """An IANA time zone name known to this installation (PEP 615)."""
 
+    widget: ClassVar[str] = "timezone"
+
     def check(self, value: Any) -> str:
         if not isinstance(value, str) or value not in available_timezones():
             raise ValueError("must be an IANA time zone such as Europe/Madrid")
@@ -201,6 +215,8 @@ class Zone:
 @dataclass(frozen=True, slots=True)
 class Language:
     """An ISO 639-1 two-letter language code."""
+
+    widget: ClassVar[str] = "language"
 
     def check(self, value: Any) -> str:
         if not isinstance(value, str) or value not in ISO_639_1:
@@ -215,6 +231,8 @@ class Language:
 class Roles:
     """A set of roles, kept in the fixed order of :data:`ROLES`; replaced whole, never merged."""
 
+    widget: ClassVar[str] = "roles"
+
     def check(self, value: Any) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(role, str) and role in ROLES for role in value):
             raise ValueError(f"must be an array of roles out of {', '.join(ROLES)}")
@@ -228,6 +246,7 @@ class Roles:
 class Secret:
     """Secret text, kept in the vault; only its fingerprint is seen elsewhere."""
 
+    widget: ClassVar[str] = "secret"
     min_length: int = 16
     max_length: int = 256
 
@@ -243,6 +262,8 @@ class Secret:
 @dataclass(frozen=True, slots=True)
 class View:
     """A read-only list that other actions fill (for example a completed OAuth connection)."""
+
+    widget: ClassVar[str] = "view"
 
     def check(self, value: Any) -> list[Any]:
         raise ValueError("is a read-only view and cannot be set")

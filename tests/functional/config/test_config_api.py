@@ -230,6 +230,8 @@ async def test_schema_lists_what_the_role_may_see(world: World) -> None:
     turns = next(one for one in keys if one["key"] == "ai.max_turns")
     assert turns["schema"] == {"type": "integer", "minimum": 1, "maximum": 200}
     assert (turns["default"], turns["when"]) == (20, "calls")
+    shown = {"widget": "number", "title": "Max turns", "group": "ai", "unit": "turns", "order": 27}
+    assert shown.items() <= turns["form"].items() and turns["form"]["help"] == turns["help"]
     seen = (await world.call("agent", "GET", "/api/config/schema")).json()["keys"]
     assert {one["group"] for one in seen} == {"tenant"}
 
