@@ -24,6 +24,8 @@ from sivo.leads import routes as lead_routes
 from sivo.mail import routes as mail_routes
 from sivo.monitoring.book import Book
 from sivo.recording import routes as recording_routes
+from sivo.routing import routes as routing_routes
+from sivo.schedules import routes as schedule_routes
 from sivo.tenants import routes as tenant_routes
 from sivo.webhooks import routes as webhook_routes
 
@@ -32,6 +34,8 @@ _ROOMS = (
     tenant_routes,
     api_key_routes,
     config_routes,
+    schedule_routes,
+    routing_routes,
     isolation_routes,
     audit_routes,
     call_routes,

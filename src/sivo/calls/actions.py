@@ -77,6 +77,11 @@ class BridgeLegs:
 
 
 @dataclass(frozen=True, slots=True)
+class SeatAgent:
+    """The AI agent that stands in for a ring group gets the call, with the configuration that it pins."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartConversation:
     """The AI agent begins to talk."""
 
@@ -146,6 +151,7 @@ Action = (
     | StartCapture
     | Recapture
     | BridgeLegs
+    | SeatAgent
     | StartConversation
     | SayGoodbye
     | StopConversation

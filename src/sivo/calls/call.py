@@ -27,7 +27,8 @@ from sivo.transcription.policy import TranscriptionDecision
 
 if TYPE_CHECKING:
     from sivo.calls.actions import Action
-    from sivo.config.snapshot import Reader
+    from sivo.calls.hunting import Hunt
+    from sivo.config.snapshot import Reader, Snapshot
 
 log = logs.get("calls")
 
@@ -72,6 +73,13 @@ class Call:
     perform: Callable[[Call, Action], None]
     machine: CallMachine = field(default_factory=CallMachine)
     callee: CalleeFork | None = None
+    #: Forks of earlier tries, for what still comes from their phones; who tries now, and on which of our addresses.
+    former: list[CalleeFork] = field(default_factory=list)
+    hunt: Hunt | None = None
+    callee_host: str = ""
+    #: The AI agent that answers, and the one that takes over when nobody does, with what the call pins then.
+    agent: Agent | None = None
+    fallback: tuple[Agent, Snapshot] | None = None
     callee_extension: Extension | None = None
     media: MediaSession | None = None
     journal_path: str | None = None
@@ -106,11 +114,6 @@ class Call:
         return self.machine.phase is Phase.ENDED
 
     @property
-    def agent(self) -> Agent | None:
-        """The AI agent that the route leads to."""
-        return getattr(self.route.target, "agent", None)
-
-    @property
     def did(self) -> Did | None:
         """The DID that was called."""
         return self.route.did
@@ -124,6 +127,7 @@ class Call:
     def legs(self) -> list[Leg]:
         """Every phone that this call is responsible for."""
         found: list[Leg] = [self.caller, *(self.callee.branches if self.callee else ())]
+        found += [branch for fork in self.former for branch in fork.branches]
         if self.transfer is not None and self.transfer.fork is not None:
             found += self.transfer.fork.branches
         found += [branch for guest in self.guests if guest.fork for branch in guest.fork.branches]
@@ -148,7 +152,7 @@ class Call:
 
     def fork_of(self, branch: Branch) -> CalleeFork | None:
         """The fork that rings a phone."""
-        forks = [self.transfer.fork if self.transfer else None, *(guest.fork for guest in self.guests)]
+        forks = [self.transfer.fork if self.transfer else None, *(guest.fork for guest in self.guests), *self.former]
         return next((fork for fork in forks if fork is not None and branch in fork.branches), self.callee)
 
     def place_of(self, leg: Leg) -> str | None:

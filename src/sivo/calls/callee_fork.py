@@ -211,7 +211,7 @@ class CalleeFork:
         self.winner = branch
         for other in self.branches:
             if other is not branch and other.txn is not None and not other.final:
-                self._sip.cancel(other.txn)
+                self._sip.cancel(other.txn, causes.ELSEWHERE)
         self._post(CalleeAnswered())
 
     def _release(self, branch: Branch, dialog: Dialog) -> None:

@@ -43,6 +43,7 @@ _ALL = [
     Cause("no_ack", "network", 41),
     Cause("rtp_timeout", "network", 41),
     Cause("outbound_fuse", "operator", 42),
+    Cause("out_of_hours", "server", 31),
     Cause("session_expired", "network", 41),
 ]
 CAUSES: dict[str, Cause] = {cause.name: cause for cause in _ALL}
@@ -75,6 +76,10 @@ def of_exit(reason: str) -> Cause:
     if reason == "caller_hangup":
         return NORMAL
     return CAUSES.get(reason, CAUSES["agent_hangup"])
+
+
+#: Reason of the CANCEL to phones that ring while another one has answered (RFC 3326 §2).
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
 
 def reason_header(cause: Cause) -> str:

@@ -15,19 +15,19 @@ from sivo.calls import answering_agent, callee, key_use, keys, live_transcriptio
 from sivo.calls import inputs as ev
 from sivo.calls.actions import Action
 from sivo.calls.call import Call
-from sivo.calls.callee_fork import Branch, CalleeFork
+from sivo.calls.callee_fork import Branch
 from sivo.calls.capture import decide
 from sivo.calls.causes import Cause
 from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
 from sivo.calls.guests import Guests
+from sivo.calls.hunting import Hunt
 from sivo.calls.legs import Leg
 from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
 from sivo.calls.seating import Seating, leg_id_of
 from sivo.calls.services import Services
 from sivo.calls.session_refresh import SessionRefresh
-from sivo.calls.state import Phase
 from sivo.calls.store import LegRow
 from sivo.calls.transfers import Transfers
 from sivo.media.journal import KEY_PURPOSE, SUFFIX
@@ -56,7 +56,7 @@ class Effects:
             case act.OpenMedia():
                 self._spawn(call, self._open_media(call))
             case act.InviteCallee(transfer_to):
-                self._spawn(call, self._invite(call, transfer_to))
+                self._invite(call, transfer_to)
             case act.RingCaller():
                 call.caller.ring()
             case act.PassEarlyMedia():
@@ -84,6 +84,8 @@ class Effects:
                 self._recapture(call, phase)
             case act.BridgeLegs():
                 self._bridge(call)
+            case act.SeatAgent():
+                self._seat_agent(call)
             case act.StartConversation():
                 self._converse(call, farewell=False)
             case act.SayGoodbye():
@@ -105,6 +107,8 @@ class Effects:
                 call.answered_mono = self._s.clock.monotonic()
                 call.writer.answered()
             case act.NoteEnded(cause, by, detail):
+                if call.hunt is not None:
+                    call.hunt.stop()
                 self.transfers.drop(call)
                 self.guests.drop(call)
                 self._spawn(call, self._ending.end(call, cause, by, detail))
@@ -112,6 +116,8 @@ class Effects:
     @staticmethod
     def _hang_up(call: Call, side: str, cause: Cause) -> None:
         """BYE or CANCEL to who is on that side; nothing to a seat whose phone is in another call now."""
+        if side == CALLEE and call.hunt is not None:
+            call.hunt.stop()
         if side in call.seats:
             taken = call.seats[side]
             if taken is not None:
@@ -261,31 +267,26 @@ class Effects:
 
     # --- callee ---
 
-    async def _invite(self, call: Call, transfer_to: str) -> None:
-        target = callee.resolve(self._s, call, transfer_to)
-        call.callee_extension = target.extension
-        if not target.destinations or call.media is None:
-            call.post(ev.CalleeFailed(480))
-            return
-        try:
-            port = await call.media.add_leg(CALLEE, rtp_host(self._s.settings, target.destinations[0].peer))
-        except SivoError as error:
-            log.warning("no port for the callee", tenant=str(call.tenant.id), call=str(call.id), error=error.code)
-            call.post(ev.CalleeFailed(503))
-            return
-        if call.machine.phase not in (Phase.RINGING, Phase.TRANSFERRING):
-            return
-        fork = CalleeFork(
-            self._s.sip,
-            call.post,
-            lambda branch: self._learn(call, branch),
-            lambda branch: self._note_branch(call, branch),
-            lambda user: callee.redirect(self._s, call, user),
+    def _invite(self, call: Call, transfer_to: str) -> None:
+        hunt = call.hunt = Hunt(
+            self._s, call, lambda branch: self._learn(call, branch), lambda branch: self._note_branch(call, branch)
         )
-        call.callee = fork
-        fork.start(target.destinations, target.from_, target.to, port)
-        for branch in fork.branches:
-            self._note_branch(call, branch)
+        self._spawn(call, hunt.run(callee.tries(self._s, call, transfer_to)))
+
+    def _seat_agent(self, call: Call) -> None:
+        """Nobody of the ring group came: the agent has the call, and everything is decided anew with what it pins."""
+        if call.fallback is None:
+            return
+        call.agent, snapshot = call.fallback
+        call.fallback = None
+        call.config = snapshot.reader()
+        call.callee_extension = None
+        if call.media is not None:
+            call.media.unbridge()
+            call.media.remove_leg(CALLEE)
+        call.writer.taken_over(call.agent, snapshot)
+        self._redecide(call)
+        self._note_decisions(call, "answer")
 
     def _note_branch(self, call: Call, branch: Branch, kind: str = "callee") -> None:
         sip_call_id = branch.txn.request.call_id if branch.txn else ""

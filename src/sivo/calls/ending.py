@@ -83,6 +83,7 @@ def _legs(call: Call) -> list[tuple[Any, str]]:
     if call.caller_leg_id is not None:
         found.append((call.caller_leg_id, "ended" if call.answered_mono is not None else "refused"))
     found += [(leg_id_of(call, leg), "ended") for leg in call.seats.values() if leg is not None]
+    found += [(branch.id, f"{branch.final or 487}") for fork in call.former for branch in fork.branches]
     for branch in call.callee.branches if call.callee else ():
         outcome = "ended" if branch is (call.callee.winner if call.callee else None) else f"{branch.final or 487}"
         found.append((branch.id, outcome))

@@ -20,6 +20,7 @@ from sivo.calls.exchange import Exchange
 from sivo.calls.guest import BARGE, LISTEN, PARTY, WHISPER, Guest
 from sivo.calls.inputs import Input
 from sivo.calls.legs import Leg
+from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CALLEE, CALLER
 from sivo.calls.services import Services
 from sivo.calls.state import TRANSFER_RING_SECONDS, Phase
@@ -89,7 +90,8 @@ class Guests:
         call.serial += 1
         guest = Guest(to, mode, f"guest{call.serial}")
         assert call.media is not None
-        port = await call.media.add_leg(guest.seat, self._s.settings.sip_host, _GUEST_CHANNEL)
+        host = rtp_host(self._s.settings, target.destinations[0].peer)
+        port = await call.media.add_leg(guest.seat, host, _GUEST_CHANNEL)
         if call.ended:
             raise SivoError(CALL_BUSY, "the call has ended", where="call")
         fork = guest.fork = CalleeFork(

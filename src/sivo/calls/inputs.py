@@ -92,6 +92,18 @@ class CalleeFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundBegun:
+    """The next phones of the callee are being rung, for ``seconds`` at most."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTakesOver:
+    """Nobody of a ring group has answered, and an AI agent is to."""
+
+
+@dataclass(frozen=True, slots=True)
 class CalleeHungUp:
     """BYE from the callee."""
 
@@ -158,6 +170,8 @@ Input = (
     | SessionExpired
     | CalleeAnswered
     | CalleeFailed
+    | RoundBegun
+    | AgentTakesOver
     | CalleeHungUp
     | TransferLost
     | PassedOn

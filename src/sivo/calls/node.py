@@ -91,6 +91,7 @@ class CallNode:
             database, vault, self.services.recorder, clock, settings.journal_dir, node_id(settings)
         )
         self._trunks = TrunkWatch(self.services)
+        self.services.trunk_up = self._trunks.is_up
         self._hep = HepExport(settings, clock, self._ladder.owner)
         self.watching = Watching(self.services, self.exchange, self._trunks, self._hep)
         self.figures.book.source(self.watching.read)

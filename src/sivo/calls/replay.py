@@ -15,8 +15,9 @@ from uuid import UUID
 from sivo.calls.capture import decide
 from sivo.config.registry import KEYS
 from sivo.routing import decide as routing
-from sivo.routing.decide import NOT_FOUND, Refuse, RouteDecision, ToAgent, ToExtension
-from sivo.routing.directory import Directory, Extension, TenantPicture
+from sivo.routing.decide import NOT_FOUND, Refuse, RouteDecision, Target, ToAgent, ToExtension, ToGroup
+from sivo.routing.directory import Agent, Directory, Extension, TenantPicture
+from sivo.routing.targets import agent_of
 
 #: Keys that went out on the wire to a provider: known exactly where the call read them.
 WIRE = (
@@ -44,7 +45,16 @@ NOT_REPLAYABLE: Mapping[str, str] = {
     "webhooks": "what the receiver would have answered, and when, is not stored",
 }
 #: Kinds of resources whose changes a replay sees.
-KINDS = ("did", "trunk", "extension", "ai_agent", "recording_policy", "transcription_policy")
+KINDS = (
+    "did",
+    "trunk",
+    "extension",
+    "ai_agent",
+    "schedule",
+    "ring_group",
+    "recording_policy",
+    "transcription_policy",
+)
 KIND_REASONS: Mapping[str, str] = {
     "user": "a call depends on a person through extensions and policies, not on these fields",
     "webhook_endpoint": NOT_REPLAYABLE["webhooks"],
@@ -52,6 +62,7 @@ KIND_REASONS: Mapping[str, str] = {
     "lead_inbox": "calls do not depend on it",
     "change_control": "it is about changes, not about calls",
     "api_key": "it is about who may ask the platform, not about calls",
+    "carrier_limits": "how many other calls a tenant had at the time is not stored with a call",
 }
 AGENT_REASON = "what an agent with other words or intents would have said is not known; only its route and limits are"
 
@@ -127,10 +138,10 @@ class _Bench:
     def outcome(self, call: PastCall) -> dict[str, Any]:
         """Everything that a replay can say; rules under names that begin with a dot."""
         route = self._route(call)
-        found: dict[str, Any] = {"route": _target(route), ".route": route.rule}
+        found: dict[str, Any] = {"route": _target(route.target), ".route": route.rule}
         if isinstance(route.target, Refuse):
             return found
-        agent = route.target.agent if isinstance(route.target, ToAgent) else None
+        agent = _agent(call, route)
         snapshot = self._picture.snapshot(route.did, agent)
         people = self._people(call, route)
         recording, transcription = decide(self._picture, route.did, people, snapshot.read, call.queue)
@@ -161,11 +172,11 @@ class _Bench:
             found = self._directory.did_on_trunks([trunk], call.to_number) if trunk else None
             if trunk is None or found is None:
                 return _refused(call, "trunk.unknown_number")
-            return routing.from_trunk(self._directory, found[0], trunk, call.from_number)
+            return routing.from_trunk(self._directory, found[0], trunk, call.from_number, call.at)
         caller = self._extension(call.from_number)
         if caller is None:
             return _refused(call, "extension.gone")
-        return routing.from_extension(self._directory, caller, call.to_number)
+        return routing.from_extension(self._directory, caller, call.to_number, call.at)
 
     def _people(self, call: PastCall, route: RouteDecision) -> tuple[Extension | None, ...]:
         caller = None if call.direction == "inbound" else self._extension(call.from_number)
@@ -192,13 +203,23 @@ def cut_off(call: PastCall, max_turns: int, max_duration_sec: int) -> str | None
     return "goes on; what would have been said then is not known" if limited else None
 
 
-def _target(route: RouteDecision) -> str:
-    target = route.target
+def _agent(call: PastCall, route: RouteDecision) -> Agent | None:
+    """The AI agent that the call comes to; behind a ring group only when nobody else took it, as it did."""
+    if isinstance(route.target, ToAgent):
+        return route.target.agent
+    return agent_of(route.target) if call.exit_reason else None
+
+
+def _target(target: Target) -> str:
     match target:
         case ToAgent(agent):
             return f"ai_agent {agent.name}"
         case ToExtension(extension):
             return f"extension {extension.number}"
+        case ToGroup(group, extensions, otherwise):
+            numbers = ", ".join(one.number for one in extensions)
+            rung = f"ring_group {group.name} ({numbers}; {group.strategy}, {group.ring_seconds:.0f} s)"
+            return f"{rung}, then {_target(otherwise)}"
         case Refuse(status, phrase, _):
             return f"refused {status} {phrase}"
     return f"trunk {target.trunk.name} {target.number}"

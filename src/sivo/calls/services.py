@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from sivo.base.clock import Clock
 from sivo.base.settings import Settings
@@ -34,5 +36,7 @@ class Services:
     recorder: Recorder
     fuse: Fuse
     figures: CallFigures
+    #: Whether a carrier is not known to be down; who watches them says so.
+    trunk_up: Callable[[UUID], bool] = field(default=lambda trunk_id: True)
     #: Set when the node starts: the transport needs its user, and the user needs the rest.
     sip: SipUdp = field(init=False)

@@ -22,6 +22,7 @@ from sivo.config.snapshot import Snapshot
 from sivo.routing import decide as routing
 from sivo.routing.decide import Refuse, RouteDecision, ToAgent, ToExtension, ToTrunk
 from sivo.routing.directory import Did, Extension, Tenant, Trunk
+from sivo.routing.targets import agent_of
 from sivo.sip.peer import Peer
 from sivo.sip.transactions import ServerTransaction
 
@@ -44,7 +45,8 @@ class Setup:
 
     def from_extension(self, txn: ServerTransaction, source: Peer, tenant: Tenant, caller: Extension) -> None:
         """An authenticated phone calls."""
-        route = routing.from_extension(self._s.directory.current, caller, txn.request.uri.user or "")
+        now = self._s.clock.now()
+        route = routing.from_extension(self._s.directory.current, caller, txn.request.uri.user or "", now)
         if isinstance(route.target, ToTrunk):
             route = self._fused(tenant, route)
         name = caller.name or txn.request.from_.display
@@ -54,7 +56,9 @@ class Setup:
         """The route, or its refusal when the tenant's fuse against toll fraud has blown."""
         calls = [call for call in self._exchange.calls if call.tenant.id == tenant.id and not call.ended]
         running = sum(isinstance(call.route.target, ToTrunk) for call in calls)
-        blown = self._s.fuse.admit(tenant.id, running, self._s.clock.monotonic())
+        picture = self._s.directory.current.pictures.get(tenant.id)
+        limits = picture.carrier_limits if picture else None
+        blown = self._s.fuse.admit(tenant.id, running, self._s.clock.monotonic(), limits)
         if not blown:
             return route
         log.warning("a call to a carrier is refused", tenant=str(tenant.id), reason=blown)
@@ -68,7 +72,7 @@ class Setup:
             self._s.sip.respond(txn, txn.response(404))
             return
         from_ = txn.request.from_
-        route = routing.from_trunk(directory, did, trunk, from_.uri.user or "anonymous")
+        route = routing.from_trunk(directory, did, trunk, from_.uri.user or "anonymous", self._s.clock.now())
         self._begin(txn, source, tenant, route, from_.display, None)
 
     def _begin(
@@ -101,7 +105,11 @@ class Setup:
             writer=CallWriter(self._s.recorder, self._s.clock, row, self._node, self._s.figures),
             capture=Capture(recording, transcription),
             perform=self._effects.perform,
+            agent=agent,
         )
+        later = agent_of(route.target) if agent is None else None
+        if later is not None:
+            call.fallback = later, picture.snapshot(route.did, later)
         call.writer.created(route, snapshot)
         self._exchange.add(call, txn)
         self._effects.note_caller(call)

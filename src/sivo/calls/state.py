@@ -1,7 +1,7 @@
 """The life of a call as a pure machine: inputs in, actions out, no clock, no socket.
 
     opening -> talking -> transferring -> bridged
-       |          |            +-> goodbye
+       |   ^      |            +-> goodbye
        +-> ringing -> bridged
     and from everywhere -> ended
 
@@ -19,6 +19,8 @@ from sivo.calls.actions import Action
 from sivo.calls.causes import Cause
 from sivo.calls.inputs import Input
 
+#: Seconds by which a try may last longer than it should, before the call ends it.
+ROUND_GRACE = 5.0
 #: Seconds that a phone may ring, that a transfer may ring, and that the words after a failed transfer may take.
 RING_SECONDS = 60.0
 TRANSFER_RING_SECONDS = 25.0
@@ -150,6 +152,17 @@ class CallMachine:
                 return self._end(
                     causes.of_status(status), "callee", f"callee answered {status}", reject=_passed(status)
                 )
+            case ev.RoundBegun(seconds):
+                return [act.Arm("ring", seconds if seconds >= RING_SECONDS else seconds + ROUND_GRACE)]
+            case ev.AgentTakesOver():
+                self.phase = Phase.TALKING
+                return [
+                    act.Disarm("ring"),
+                    act.SeatAgent(),
+                    act.AnswerCaller(),
+                    act.StartCapture("answer"),
+                    act.NoteAnswered(),
+                ]
             case ev.TimerFired("ring"):
                 return self._end(causes.CAUSES["NO_ANSWER"], "platform", reject=(480, "Temporarily Unavailable"))
         return []

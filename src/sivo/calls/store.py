@@ -118,6 +118,18 @@ async def mark_ringing(conn: Connection, call_id: UUID) -> None:
     await conn.execute("update call set state = 'ringing' where id = $1 and state = 'created'", call_id)
 
 
+async def mark_trunk(conn: Connection, call_id: UUID, trunk_id: UUID) -> None:
+    """Say through which carrier the call leaves."""
+    await conn.execute("update call set trunk_id = $2 where id = $1", call_id, trunk_id)
+
+
+async def mark_agent(conn: Connection, call_id: UUID, agent_id: UUID, snapshot_hash: str) -> None:
+    """Say which AI agent answers, with which pinned configuration."""
+    await conn.execute(
+        "update call set agent_id = $2, snapshot_hash = $3 where id = $1", call_id, agent_id, snapshot_hash
+    )
+
+
 async def mark_answered(conn: Connection, call_id: UUID, at: datetime) -> bool:
     """The call was answered; False when that was known."""
     status = await conn.execute(

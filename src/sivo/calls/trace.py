@@ -56,14 +56,15 @@ async def trace(conn: Connection, call_id: UUID, zone: str) -> dict[str, Any] | 
         return None
     start = row["answered_at"] or row["created_at"]
     decisions = await _decisions(conn, call_id, zone)
+    route = next((one for one in decisions if one["kind"] == "route"), None)
     facts = await _facts(conn, call_id)
     recording = await recordings.of_call(conn, call_id)
     hash_ = row["snapshot_hash"]
     pinned = await snapshots.load(conn, row["tenant_id"], hash_) if hash_ else None
     return {
         "call": cdr(row, zone),
-        "route": next((one for one in decisions if one["kind"] == "route"), None),
-        "decisions": [one for one in decisions if one["kind"] != "route"],
+        "route": route,
+        "decisions": [one for one in decisions if one is not route],
         "configuration": with_levels(row["config_reads"], pinned),
         "legs": await _rows(conn, "select * from leg where call_id = $1 order by created_at, id", call_id, zone),
         "sip": await _ladder(conn, call_id, start, zone),

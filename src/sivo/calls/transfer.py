@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sivo.calls.callee_fork import CalleeFork
+from sivo.calls.callee_fork import CalleeFork, Destination
 from sivo.calls.legs import Leg
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Transfer:
     tell: Tell
     fork: CalleeFork | None = None
     extension: Extension | None = None
+    #: Whose phone it is that has answered.
+    owner: Callable[[Destination], Extension | None] = lambda destination: None
     timer: asyncio.TimerHandle | None = None
     #: Who passed on has hung up; a failed transfer rings them again.
     gone: bool = False

@@ -21,11 +21,13 @@ from sivo.calls.exchange import Exchange
 from sivo.calls.inputs import Input
 from sivo.calls.joining import Joining
 from sivo.calls.legs import Leg
+from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CALLEE, CALLER, CHANNELS
 from sivo.calls.seating import Seating
 from sivo.calls.services import Services
 from sivo.calls.state import TRANSFER_RING_SECONDS, Phase
 from sivo.calls.transfer import ATTENDED, BLIND, Tell, Transfer
+from sivo.sip.peer import Peer
 from sivo.sip.transactions import ServerTransaction
 
 CANNOT_TRANSFER = register("CALL_NOT_TRANSFERABLE", 409)
@@ -103,7 +105,8 @@ class Transfers:
     async def _ring(self, call: Call, transfer: Transfer) -> None:
         target = callee.resolve(self._s, call, transfer.to)
         transfer.extension = target.extension
-        if not target.destinations or not await self._seat(call, transfer):
+        transfer.owner = target.owner
+        if not target.destinations or not await self._seat(call, transfer, target.destinations[0].peer):
             self._outcome(call, transfer, ev.CalleeFailed(480))
             return
         if transfer.over or call.ended:
@@ -123,12 +126,13 @@ class Transfers:
             loop = asyncio.get_running_loop()
             transfer.timer = loop.call_later(TRANSFER_RING_SECONDS, self._no_answer, call, transfer)
 
-    async def _seat(self, call: Call, transfer: Transfer) -> bool:
+    async def _seat(self, call: Call, transfer: Transfer, peer: Peer) -> bool:
         """A leg in media for the target."""
         if call.media is None:
             return False
         try:
-            await call.media.add_leg(transfer.seat, self._s.settings.sip_host, CHANNELS[transfer.side])
+            host = rtp_host(self._s.settings, peer)
+            await call.media.add_leg(transfer.seat, host, CHANNELS[transfer.side])
         except SivoError as error:
             log.warning("no port for a transfer", tenant=str(call.tenant.id), call=str(call.id), error=error.code)
             return False
@@ -155,6 +159,7 @@ class Transfers:
         if winner is None or winner.stream is None:
             return
         transfer.finish()
+        transfer.extension = transfer.owner(winner.destination)
         transfer.tell(200, "OK")
         self._seating.take(call, transfer, winner, winner.stream)
         call.transfer = None
@@ -162,7 +167,8 @@ class Transfers:
     # --- attended ---
 
     async def _join(self, call: Call, transfer: Transfer, other: Call, bridge_leg: Leg) -> None:
-        if not await self._seat(call, transfer) or transfer.over:
+        opposite = other.party(CALLER if other.side_of(bridge_leg) == CALLEE else CALLEE)
+        if opposite is None or not await self._seat(call, transfer, opposite.peer) or transfer.over:
             self._failed(call, transfer, 480)
             return
 

@@ -23,6 +23,7 @@ from sivo.media.protocol import Fact
 from sivo.recording import records as recordings
 from sivo.recording.policy import RecordingDecision
 from sivo.routing.decide import RouteDecision
+from sivo.routing.directory import Agent
 from sivo.transcription import segments
 from sivo.transcription.policy import TranscriptionDecision
 
@@ -140,6 +141,29 @@ class CallWriter:
         if done:
             data = events.transferred(row, transfer, at)
             self._put(lambda conn: outbox.put(conn, row.tenant_id, events.TRANSFERRED, data))
+
+    def tried(self, outcome: str, rule: str, reason: str, details: dict[str, Any]) -> None:
+        """One try came to nothing, and somebody else is rung."""
+        self._decision("route", "attempt", outcome, rule, reason, details)
+
+    def carried(self, trunk_id: UUID) -> None:
+        """The call leaves through this carrier in the end."""
+        self.row.trunk_id = trunk_id
+        self._put(lambda conn: store.mark_trunk(conn, self.row.id, trunk_id))
+
+    def taken_over(self, agent: Agent, snapshot: Snapshot) -> None:
+        """An AI agent answers in place of a ring group, with the configuration that is pinned from now on."""
+        row = self.row
+        row.agent_id, row.snapshot_hash = agent.id, snapshot.hash
+
+        async def apply(conn: Connection) -> None:
+            await snapshots.store(conn, snapshot)
+            await store.mark_agent(conn, row.id, agent.id, snapshot.hash)
+
+        self._put(apply)
+        details = {"target": {"kind": "ai_agent", "id": str(agent.id), "name": agent.name}}
+        reason = f"nobody of the ring group answered; AI agent {agent.name} answers"
+        self._decision("route", "attempt", "ai_agent", "ring_group.no_answer", reason, details)
 
     def supervised(self, guest: Guest, author: str, what: str) -> None:
         """Somebody was brought onto the call, or changed how they are on it."""

@@ -23,6 +23,7 @@ from sivo.cli import (
     ledger,
     limit,
     login,
+    moments,
     people,
     probe,
     provider,
@@ -67,6 +68,8 @@ for noun in resource.NOUNS:
     nouns_group = resource.commands(noun)
     if noun.name == "user":
         people.add(nouns_group)
+    if noun.name in ("schedule", "did"):
+        moments.add(nouns_group, noun.plural)
     app.add_typer(nouns_group, name=noun.name)
 app.add_typer(config.group, name="config")
 app.add_typer(change.group, name="change")

@@ -7,7 +7,18 @@ from importlib import import_module
 from sivo.config.kinds import KINDS, ResourceKind
 
 #: Rooms that declare kinds of resources, in the order in which they are listed and exported.
-ROOMS = ("tenants", "identity", "vault", "routing", "ai", "recording", "transcription", "webhooks", "leads")
+ROOMS = (
+    "tenants",
+    "identity",
+    "vault",
+    "schedules",
+    "routing",
+    "ai",
+    "recording",
+    "transcription",
+    "webhooks",
+    "leads",
+)
 
 
 def load() -> dict[str, ResourceKind]:

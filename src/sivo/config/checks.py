@@ -106,14 +106,13 @@ async def _check_with_tenant(connection: Connection, draft: Draft, context: Chec
 
 async def _check_references(connection: Connection, draft: Draft) -> None:
     wanted = [
-        (one.kind, reference.field, found)
+        (one.kind, named)
         for one in draft.resources.values()
         if one.body is not None and one.changed()
-        for reference in one.kind.references
-        if (found := reference.find(one.body)) is not None
+        for named in one.kind.named(one.body)
     ]
-    stored = await resources_by_id(connection, draft.base.tenant_id, {UUID(found[1]) for _, _, found in wanted})
-    for kind, field, (target_kind, target_id) in wanted:
+    stored = await resources_by_id(connection, draft.base.tenant_id, {UUID(found) for _, (_, _, found) in wanted})
+    for kind, (field, target_kind, target_id) in wanted:
         if not _is_there(draft, stored, target_kind, UUID(target_id)):
             where = f"{kind.name}.{field}"
             raise SivoError(
@@ -136,7 +135,7 @@ def _is_there(draft: Draft, stored: dict[UUID, Resource], kind: str, resource_id
 
 
 async def _check_nothing_refers(connection: Connection, draft: Draft, gone: set[tuple[str, str]]) -> None:
-    referring = [kind for kind in KINDS.values() if kind.references]
+    referring = [kind for kind in KINDS.values() if kind.references or kind.further]
     for one in await resources(connection, draft.base.tenant_id):
         kind = KINDS.get(one.kind)
         if kind not in referring or kind is None:
@@ -154,7 +153,7 @@ async def _check_nothing_refers(connection: Connection, draft: Draft, gone: set[
 
 
 def _refers(kind: ResourceKind, body: dict[str, object], gone: set[tuple[str, str]]) -> tuple[str, str] | None:
-    return next((found for ref in kind.references if (found := ref.find(body)) in gone and found is not None), None)
+    return next((found for _, *rest in kind.named(body) if (found := (rest[0], rest[1])) in gone), None)
 
 
 def _inputs(draft: Draft) -> Inputs:

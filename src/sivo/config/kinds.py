@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,8 @@ class ResourceKind:
     secrets: tuple[SecretField, ...] = ()
     unique: tuple[Unique, ...] = ()
     references: tuple[Reference, ...] = ()
+    #: Further (field, kind, id) that a body names, where there may be many of them.
+    further: Callable[[Mapping[str, Any]], Iterable[tuple[str, str, str]]] | None = None
     check: Check | None = None
     #: Run ``check`` on every resource of the kind again when the tenant itself changes (its plan, say).
     checked_with_tenant: bool = False
@@ -89,6 +91,11 @@ class ResourceKind:
     def write_roles(self) -> tuple[str, ...]:
         """The roles that may change it."""
         return tuple(sorted(role.value for role in roles_of(self.write)))
+
+    def named(self, body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        """(field, kind, id) of every resource of the same tenant that a body names."""
+        single = [(one.field, *found) for one in self.references if (found := one.find(body)) is not None]
+        return single + (list(self.further(body)) if self.further else [])
 
     def vault_name(self, resource_id: UUID, body: Mapping[str, Any], field: str) -> str:
         """Where the vault keeps secret ``field`` of one resource."""
@@ -115,17 +122,5 @@ def uuid_reference(field: str, kind: str) -> Reference:
     def find(body: Mapping[str, Any]) -> tuple[str, str] | None:
         value = body.get(field)
         return (kind, str(value)) if value else None
-
-    return Reference(field, find)
-
-
-def target_reference(field: str, kinds: Mapping[str, str]) -> Reference:
-    """A reference of the form ``{"kind": …, "id": …}``; ``kinds`` maps its kinds to resource kinds."""
-
-    def find(body: Mapping[str, Any]) -> tuple[str, str] | None:
-        target = body.get(field)
-        if not target or target.get("kind") not in kinds:
-            return None
-        return kinds[target["kind"]], str(target.get("id"))
 
     return Reference(field, find)

@@ -100,6 +100,9 @@ def _body(canary: Canary, kind: str) -> dict[str, Any] | None:
         "webhook_endpoint": {"name": canary.marker, "url": f"https://{canary.slug}.example/hook", "events": ["*"]},
         "lead_inbox": {"email": f"{canary.marker}@{canary.slug}.example"},
         "change_control": {"reason_required": False},
+        "schedule": {"name": canary.marker, "hours": {"mon": {"open": "09:00", "close": "18:00"}}},
+        "ring_group": {"name": canary.marker, "extensions": [canary.ids.get("extensions")]},
+        "carrier_limits": {"calls_per_minute": 30},
         "secret": {"value": f"{canary.marker}-value", "host": f"{canary.slug}.example"},
         "api_key": {"name": canary.marker, "role": "viewer", "scopes": ["config:read"]},
     }

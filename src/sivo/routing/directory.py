@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sivo.routing import numbers
+from sivo.routing.target_spec import TargetSpec
+from sivo.schedules.hours import Schedule
 from sivo.sip.peer import Peer, unbracketed
 
 if TYPE_CHECKING:
@@ -58,9 +60,10 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class OutboundRule:
-    """Numbers that begin with ``prefix`` (E.164, with plus) may leave through the trunk."""
+    """Numbers that begin with ``prefix`` (E.164, with plus) may leave through the trunk; lower ``priority`` first."""
 
     prefix: str
+    priority: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ class Trunk:
 
 @dataclass(frozen=True, slots=True)
 class Did:
-    """A number of the public network and who answers it (``target_kind``: ``ai_agent`` or ``extension``)."""
+    """A number of the public network and who answers it (``target_kind``: ``ai_agent``, ``extension``, ``ring_group``
+    or ``schedule``, and behind a schedule ``open`` and ``closed``)."""
 
     id: UUID
     tenant_id: UUID
@@ -101,6 +105,34 @@ class Did:
     target_kind: str
     target_id: UUID | None
     language: str = ""
+    open: TargetSpec | None = None
+    closed: TargetSpec | None = None
+
+    @property
+    def spec(self) -> TargetSpec | None:
+        """Who answers, as it was configured."""
+        return TargetSpec(self.target_kind, self.target_id, self.open, self.closed) if self.target_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class RingGroup:
+    """Extensions that ring together (``ring_all``) or one after the other (``in_order``), ``ring_seconds`` each."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    extensions: tuple[UUID, ...]
+    strategy: str = "ring_all"
+    ring_seconds: float = 20.0
+    no_answer: TargetSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierLimits:
+    """Calls that the tenant may start towards carriers, a minute and at a time; None: as the platform says."""
+
+    per_minute: int | None = None
+    at_a_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +174,9 @@ class TenantPicture:
     stale_at: datetime | None = None
     #: Provider keys by stage: ``stt``, ``llm``, ``tts``.
     keys: Mapping[str, ProviderKey] = field(default_factory=dict, repr=False)
+    schedules: tuple[Schedule, ...] = ()
+    ring_groups: tuple[RingGroup, ...] = ()
+    carrier_limits: CarrierLimits = field(default_factory=CarrierLimits)
 
     def snapshot(self, did: Did | None, agent: Agent | None) -> Snapshot:
         """The configuration that a call through ``did`` to ``agent`` pins; the tenant's own where there is no other."""
@@ -204,6 +239,16 @@ class Directory:
         """An extension by its id within one tenant."""
         picture = self.pictures.get(tenant_id)
         return next((e for e in picture.extensions if e.id == extension_id), None) if picture else None
+
+    def schedule(self, tenant_id: UUID, schedule_id: UUID) -> Schedule | None:
+        """A schedule by its id within one tenant."""
+        picture = self.pictures.get(tenant_id)
+        return next((one for one in picture.schedules if one.id == schedule_id), None) if picture else None
+
+    def ring_group(self, tenant_id: UUID, group_id: UUID) -> RingGroup | None:
+        """A ring group by its id within one tenant."""
+        picture = self.pictures.get(tenant_id)
+        return next((one for one in picture.ring_groups if one.id == group_id), None) if picture else None
 
     def agent(self, agent_id: UUID) -> Agent | None:
         """An AI agent by its id."""

@@ -23,15 +23,20 @@ from sivo.identity.devices import Device
 from sivo.recording.policy import POLICY_FIELDS as RECORDING_FIELDS
 from sivo.routing.directory import (
     Agent,
+    CarrierLimits,
     Did,
     Extension,
     OutboundRule,
     ProviderKey,
+    RingGroup,
     Tenant,
     TenantPicture,
     Trunk,
 )
 from sivo.routing.pinning import Pinner
+from sivo.routing.target_spec import spec_of
+from sivo.schedules.hours import Schedule
+from sivo.schedules.resources import schedule_of
 from sivo.transcription.policy import FIELDS as TRANSCRIPTION_FIELDS
 from sivo.vault.vault import Vault
 
@@ -88,18 +93,22 @@ class Loader:
         domains, domain_ends = await self._domains(tenant_id, str(resolver.effective("tenant.sip_domain").value))
         dids = tuple(_did(one) for one in by_kind.get("did", ()))
         agents = tuple(_agent(one) for one in by_kind.get("ai_agent", ()))
-        pinner = Pinner(row, stored, inputs)
+        groups = tuple(_ring_group(one) for one in by_kind.get("ring_group", ()))
+        tenant = _tenant(row, resolver, domains)
         return TenantPicture(
-            tenant=_tenant(row, resolver, domains),
+            tenant=tenant,
             extensions=tuple(extensions),
             trunks=tuple(trunks),
             dids=dids,
             agents=agents,
             recording_policies=_policies(by_kind.get("recording_policy", ()), RECORDING_FIELDS),
             transcription_policies=_policies(by_kind.get("transcription_policy", ()), tuple(TRANSCRIPTION_FIELDS)),
-            snapshots=pinner.all(dids, agents),
+            snapshots=Pinner(row, stored, inputs).all(dids, agents, groups),
             stale_at=_first(domain_ends, *(phone.expires_at for phone in phones)),
             keys=keys,
+            schedules=_schedules(by_kind.get("schedule", ()), tenant.timezone),
+            ring_groups=groups,
+            carrier_limits=_limits(by_kind.get("carrier_limits", ())),
         )
 
     async def _domains(self, tenant_id: UUID, current: str) -> tuple[tuple[str, ...], datetime | None]:
@@ -169,15 +178,20 @@ def supposed(row: TenantRow, resolver: Resolver, resources: Iterable[Resource]) 
     dids = tuple(_did(one) for one in by_kind.get("did", ()))
     agents = tuple(_agent(one) for one in by_kind.get("ai_agent", ()))
     stored = [one for name in KEYS for one in resolver.levels(name)]
+    groups = tuple(_ring_group(one) for one in by_kind.get("ring_group", ()))
+    tenant = _tenant(row, resolver, (str(resolver.effective("tenant.sip_domain").value),))
     return TenantPicture(
-        tenant=_tenant(row, resolver, (str(resolver.effective("tenant.sip_domain").value),)),
+        tenant=tenant,
         extensions=tuple(extension_of(one) for one in by_kind.get("extension", ())),
         trunks=tuple(trunk_of(one) for one in by_kind.get("trunk", ())),
         dids=dids,
         agents=agents,
         recording_policies=_policies(by_kind.get("recording_policy", ()), RECORDING_FIELDS),
         transcription_policies=_policies(by_kind.get("transcription_policy", ()), tuple(TRANSCRIPTION_FIELDS)),
-        snapshots=Pinner(row, stored, resolver.inputs).all(dids, agents),
+        snapshots=Pinner(row, stored, resolver.inputs).all(dids, agents, groups),
+        schedules=_schedules(by_kind.get("schedule", ()), tenant.timezone),
+        ring_groups=groups,
+        carrier_limits=_limits(by_kind.get("carrier_limits", ())),
     )
 
 
@@ -204,7 +218,9 @@ def trunk_of(resource: Resource) -> Trunk:
         host=str(body.get("host") or ""),
         port=int(body.get("port") or 5060),
         country=str(body.get("country") or ""),
-        outbound=tuple(OutboundRule(str(rule["prefix"])) for rule in body.get("outbound") or ()),
+        outbound=tuple(
+            OutboundRule(str(rule["prefix"]), int(rule.get("priority", 10))) for rule in body.get("outbound") or ()
+        ),
         caller_id=str(body.get("caller_id") or ""),
         username=str(body.get("username") or ""),
         keys_as_sound=bool(body.get("keys_as_sound")),
@@ -212,6 +228,10 @@ def trunk_of(resource: Resource) -> Trunk:
         register=bool(body.get("register_there")),
         countries=tuple(str(code) for code in body.get("countries") or ()),
     )
+
+
+def _rule(rule: Mapping[str, Any]) -> OutboundRule:
+    return OutboundRule(str(rule["prefix"]), int(rule.get("priority", 10)))
 
 
 def _first(*ends: datetime | None) -> datetime | None:
@@ -231,16 +251,40 @@ def _tenant(row: TenantRow, resolver: Resolver, domains: tuple[str, ...]) -> Ten
 
 def _did(resource: Resource) -> Did:
     body = resource.body
-    target: Mapping[str, Any] = body.get("target") or {}
+    target = spec_of(body.get("target"))
     return Did(
         id=resource.id,
         tenant_id=resource.tenant_id,
         number=str(body["number"]),
         trunk_id=UUID(str(body["trunk"])) if body.get("trunk") else None,
-        target_kind=str(target.get("kind") or ""),
-        target_id=UUID(str(target["id"])) if target.get("id") else None,
+        target_kind=target.kind if target else "",
+        target_id=target.id if target else None,
         language=str(body.get("transcription_language") or ""),
+        open=target.open if target else None,
+        closed=target.closed if target else None,
     )
+
+
+def _ring_group(resource: Resource) -> RingGroup:
+    body = resource.body
+    return RingGroup(
+        id=resource.id,
+        tenant_id=resource.tenant_id,
+        name=str(body["name"]),
+        extensions=tuple(UUID(str(one)) for one in body["extensions"]),
+        strategy=str(body["strategy"]),
+        ring_seconds=float(body["ring_seconds"]),
+        no_answer=spec_of(body.get("no_answer")),
+    )
+
+
+def _schedules(resources: Iterable[Resource], zone: str) -> tuple[Schedule, ...]:
+    return tuple(schedule_of(one.id, one.tenant_id, one.body, zone) for one in resources)
+
+
+def _limits(resources: Iterable[Resource]) -> CarrierLimits:
+    body = next((one.body for one in resources), {})
+    return CarrierLimits(body.get("calls_per_minute"), body.get("calls_at_a_time"))
 
 
 def _agent(resource: Resource) -> Agent:

@@ -11,7 +11,8 @@ from sivo.config.registry import KEYS
 from sivo.config.resolve import Resolver, Stored
 from sivo.config.snapshot import Snapshot
 from sivo.config.state import TenantRow
-from sivo.routing.directory import Agent, Did
+from sivo.routing.directory import Agent, Did, RingGroup
+from sivo.routing.target_spec import AGENT, RING_GROUP, TargetSpec
 
 #: (resource kind, field) -> the key that the field stands in for.
 _STAND_INS = {
@@ -58,17 +59,21 @@ class Pinner:
         self._stored = [one for one in stored if one.level not in (Level.ORG, Level.ENDPOINT)]
         self._locale = str(Resolver(inputs, self._stored).effective("tenant.default_locale").value)
 
-    def all(self, dids: Iterable[Did], agents: Iterable[Agent]) -> Mapping[Place, Snapshot]:
-        """Snapshots for every DID with its agent, every agent alone, and the tenant itself."""
+    def all(
+        self, dids: Iterable[Did], agents: Iterable[Agent], groups: Iterable[RingGroup] = ()
+    ) -> Mapping[Place, Snapshot]:
+        """Snapshots for every DID alone and with each agent that may answer it, every agent alone, and the tenant."""
         by_id = {agent.id: agent for agent in agents}
+        by_group = {group.id: group for group in groups}
         wanted: dict[Place, tuple[Did | None, Agent | None]] = {(None, None): (None, None)}
         for agent in by_id.values():
             wanted[None, agent.id] = (None, agent)
         for did in dids:
-            agent_of_did = by_id.get(did.target_id) if did.target_kind == "ai_agent" and did.target_id else None
             # A DID that sets nothing itself pins what its agent alone would pin.
             own = did if did.language else None
-            wanted[did.id, agent_of_did.id if agent_of_did else None] = (own, agent_of_did)
+            wanted[did.id, None] = (own, None)
+            for agent_id in _reached(did.spec, by_group) & by_id.keys():
+                wanted[did.id, agent_id] = (own, by_id[agent_id])
         return Pins(self, wanted)
 
     def snapshot(self, did: Did | None, agent: Agent | None) -> Snapshot:
@@ -85,6 +90,21 @@ class Pinner:
         if did is not None and did.language:
             return did.language, f"did:{did.number}"
         return self._locale, "tenant.default_locale"
+
+
+def _reached(spec: TargetSpec | None, groups: Mapping[UUID, RingGroup]) -> set[UUID]:
+    """Ids of the agents that a call may come to, at some time or when nobody else answers."""
+    found, seen = set(), set()
+    waiting = [spec]
+    while waiting:
+        next_ = waiting.pop()
+        for one in next_.all() if next_ else ():
+            if one.kind == AGENT:
+                found.add(one.id)
+            elif one.kind == RING_GROUP and one.id in groups and one.id not in seen:
+                seen.add(one.id)
+                waiting.append(groups[one.id].no_answer)
+    return found
 
 
 def _of_did(did: Did | None) -> list[Stored]:

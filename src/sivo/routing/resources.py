@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -15,10 +16,12 @@ from sivo.config.kinds import (
     SecretField,
     Unique,
     register_kind,
-    target_reference,
     uuid_reference,
 )
+from sivo.config.room_rules import rule
 from sivo.config.values import E164, ExtensionNumber, LanguageCode, Name
+from sivo.identity.permissions import Permission
+from sivo.routing.target_body import Target, check_circles, references
 
 
 def sip_password() -> str:
@@ -54,6 +57,8 @@ class OutboundRule(Body):
     """Numbers that begin with ``prefix`` (E.164, with plus) may leave through the trunk."""
 
     prefix: Annotated[str, StringConstraints(pattern=r"^\+[0-9]{0,15}$")]
+    #: Of several trunks that allow a number the lowest is called first, the next when that one is dead.
+    priority: Annotated[int, Field(ge=0, le=1000)] = 10
 
 
 class Trunk(Body):
@@ -82,11 +87,27 @@ class Trunk(Body):
     active: bool = True
 
 
-class Target(Body):
-    """Who answers."""
+class RingGroup(Body):
+    """Extensions that ring for one call: all at once, or one after the other."""
 
-    kind: Literal["ai_agent", "extension"]
-    id: UUID
+    name: Name
+    extensions: Annotated[list[UUID], Field(min_length=1, max_length=30)]
+    strategy: Literal["ring_all", "in_order"] = "ring_all"
+    #: How long all of them ring, or each of them.
+    ring_seconds: Annotated[int, Field(ge=3, le=120)] = 20
+    #: Who gets the call when nobody has answered; nobody: the caller gets 480.
+    no_answer: Target | None = None
+    active: bool = True
+
+
+class CarrierLimits(Body):
+    """One for each tenant, set by the operator: the fuse against toll fraud. Null: as the platform's settings say."""
+
+    scope: Literal["tenant"] = "tenant"
+    #: Calls to carriers that the tenant may start within a minute.
+    calls_per_minute: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    #: Calls to carriers that may be up at a time.
+    calls_at_a_time: Annotated[int, Field(ge=0, le=100_000)] | None = None
 
 
 class Did(Body):
@@ -129,9 +150,35 @@ DID = register_kind(
         plural="dids",
         model=Did,
         unique=(Unique("did.number", ("number",), platform_wide=True),),
-        references=(
-            uuid_reference("trunk", "trunk"),
-            target_reference("target", {"ai_agent": "ai_agent", "extension": "extension"}),
-        ),
+        references=(uuid_reference("trunk", "trunk"),),
+        further=lambda body: references("target", body),
     )
 )
+
+
+def _group_references(body: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    yield from (("extensions", "extension", str(one)) for one in body.get("extensions") or ())
+    yield from references("no_answer", body)
+
+
+RING_GROUP = register_kind(
+    ResourceKind(
+        name="ring_group",
+        plural="ring-groups",
+        model=RingGroup,
+        unique=(Unique("ring_group.name", ("name",)),),
+        further=_group_references,
+    )
+)
+
+CARRIER_LIMITS = register_kind(
+    ResourceKind(
+        name="carrier_limits",
+        plural="carrier-limits",
+        model=CarrierLimits,
+        unique=(Unique("carrier_limits.scope", ("scope",)),),
+        write=Permission.TENANTS_MANAGE,
+    )
+)
+
+rule(check_circles)

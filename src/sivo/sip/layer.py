@@ -292,10 +292,11 @@ class TransactionLayer:
         request.headers.prepend("Via", str(via))
         return branch
 
-    def cancel(self, txn: ClientTransaction, now: float) -> list[Output]:
+    def cancel(self, txn: ClientTransaction, now: float, reason: str = "") -> list[Output]:
         """Cancel our INVITE. The CANCEL waits for a 1xx (§9.1); after a final answer there is nothing to cancel."""
         if not isinstance(txn, InviteClientTransaction):
             raise ValueError(f"only an INVITE can be cancelled, not {txn.request.method}")
+        txn.cancel_reason = txn.cancel_reason or reason
         txn.cancel(now)
         outputs = self._start_cancel(txn, now)
         self._settle(txn)
@@ -305,7 +306,10 @@ class TransactionLayer:
         if not isinstance(txn, InviteClientTransaction) or not txn.cancel_due:
             return []
         txn.cancel_due = False
-        _, outputs = self._start(same_hop(txn.request, "CANCEL"), (txn.key[0], "CANCEL"), txn.destination, now)
+        cancel = same_hop(txn.request, "CANCEL")
+        if txn.cancel_reason:
+            cancel.headers.add("Reason", txn.cancel_reason)
+        _, outputs = self._start(cancel, (txn.key[0], "CANCEL"), txn.destination, now)
         return outputs
 
     def acknowledge(self, txn: ClientTransaction, ack: Request, destination: Peer) -> list[Output]:

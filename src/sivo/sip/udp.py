@@ -188,9 +188,10 @@ class SipUdp(asyncio.DatagramProtocol):
         self._run(outputs)
         return txn
 
-    def cancel(self, txn: ClientTransaction) -> None:
-        """Cancel our INVITE as soon as that is allowed; its end comes to ``on_response`` (487, or a racing 2xx)."""
-        self._run(self.layer.cancel(txn, self._clock.monotonic()))
+    def cancel(self, txn: ClientTransaction, reason: str = "") -> None:
+        """Cancel our INVITE as soon as that is allowed, with that Reason (RFC 3326); its end comes to ``on_response``
+        (487, or a racing 2xx)."""
+        self._run(self.layer.cancel(txn, self._clock.monotonic(), reason))
 
     def acknowledge(self, txn: ClientTransaction, ack: Request, destination: Peer) -> None:
         """Send the ACK of a 2xx; repeated by itself when the 2xx comes again."""

@@ -29,6 +29,9 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("secret", {"name": "stt_api_key", "base_url": "https://asr.example.com:8443/v1"}),
     ("lead_inbox", {"source": "pricing", "email": "Sales@example.com", "retention_days": 90}),
     ("change_control", {"reason_required": True}),
+    ("schedule", {"name": "Office", "hours": {"mon": {"open": "09:00", "close": "18:00"}}, "holidays": ["2026-12-25"]}),
+    ("ring_group", {"name": "Sales", "extensions": [ID], "no_answer": {"kind": "ai_agent", "id": ID}}),
+    ("carrier_limits", {"calls_per_minute": 30}),
     ("api_key", {"name": "CI", "prefix": "abcdefghij", "role": "admin", "scopes": ["config:read"]}),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import UTC, datetime
 
 import pytest
 
@@ -23,6 +24,7 @@ def picture(slug: str, number: str, cidr: str, *, outbound: str = "", status: st
     return TenantPicture(tenant, people, (trunk,), (did, inside), (agent,))
 
 
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ACME = picture("acme", "+34910000001", "185.45.152.0/24", outbound="+34")
 GLOBEX = picture("globex", "+34910000002", "185.45.152.180/32")
 GONE = picture("gone", "+34910000003", "10.1.0.0/16", status="suspended")
@@ -82,36 +84,36 @@ CALLER = ACME.extensions[0]
     ],
 )
 def test_what_an_extension_dials(dialled: str, outcome: str, rule: str) -> None:
-    made = decide.from_extension(DIRECTORY, CALLER, dialled)
+    made = decide.from_extension(DIRECTORY, CALLER, dialled, NOW)
     assert (made.outcome(), made.rule) == (outcome, rule)
     assert made.reason and made.details()["target"]
 
 
 def test_outbound_is_denied_by_default_and_never_through_another_tenants_trunk() -> None:
-    made = decide.from_extension(DIRECTORY, GLOBEX.extensions[0], "+34699999999")
+    made = decide.from_extension(DIRECTORY, GLOBEX.extensions[0], "+34699999999", NOW)
     assert (made.outcome(), made.direction) == ("refused", "outbound")
 
 
 def test_a_did_whose_target_is_gone_is_refused_with_the_reason() -> None:
     lost = Did(uuid7(), ACME.tenant.id, "+34910000009", ACME.trunks[0].id, "ai_agent", uuid7())
-    made = decide.from_trunk(DIRECTORY, lost, ACME.trunks[0], "+34600")
+    made = decide.from_trunk(DIRECTORY, lost, ACME.trunks[0], "+34600", NOW)
     assert isinstance(made.target, decide.Refuse) and made.target.status == 480
     foreign = Did(uuid7(), ACME.tenant.id, "+34910000009", ACME.trunks[0].id, "ai_agent", GLOBEX.agents[0].id)
-    assert decide.from_trunk(DIRECTORY, foreign, ACME.trunks[0], "+34600").outcome() == "refused"
+    assert decide.from_trunk(DIRECTORY, foreign, ACME.trunks[0], "+34600", NOW).outcome() == "refused"
 
 
 def test_a_transfer_stays_inside_the_tenant() -> None:
-    found = decide.transfer(DIRECTORY, ACME.tenant.id, "101", from_trunk=True)
+    found = decide.transfer(DIRECTORY, ACME.tenant.id, "101", NOW, from_trunk=True)
     assert isinstance(found, decide.ToExtension) and found.extension.tenant_id == ACME.tenant.id
-    assert isinstance(decide.transfer(DIRECTORY, uuid7(), "101", from_trunk=True), decide.Refuse)
+    assert isinstance(decide.transfer(DIRECTORY, uuid7(), "101", NOW, from_trunk=True), decide.Refuse)
 
 
 def test_a_transfer_to_a_carrier_follows_the_rules_and_never_goes_from_trunk_to_trunk() -> None:
     number = "+34600111222"
-    allowed = decide.transfer(DIRECTORY, ACME.tenant.id, number, from_trunk=False)
+    allowed = decide.transfer(DIRECTORY, ACME.tenant.id, number, NOW, from_trunk=False)
     assert isinstance(allowed, decide.ToTrunk) and allowed.trunk is ACME.trunks[0]
-    assert isinstance(decide.transfer(DIRECTORY, ACME.tenant.id, number, from_trunk=True), decide.Refuse)
-    assert isinstance(decide.transfer(DIRECTORY, GLOBEX.tenant.id, number, from_trunk=False), decide.Refuse)
+    assert isinstance(decide.transfer(DIRECTORY, ACME.tenant.id, number, NOW, from_trunk=True), decide.Refuse)
+    assert isinstance(decide.transfer(DIRECTORY, GLOBEX.tenant.id, number, NOW, from_trunk=False), decide.Refuse)
 
 
 @pytest.mark.parametrize(

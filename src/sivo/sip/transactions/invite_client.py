@@ -19,6 +19,8 @@ class InviteClientTransaction(ClientTransaction):
         super().__init__(key, request, destination, timers)
         self.state = State.CALLING
         self.cancel_due = False
+        #: Value of the Reason header of the CANCEL (RFC 3326), or empty.
+        self.cancel_reason = ""
         self._interval = timers.t1
         self._ack: Send | None = None
         self._accepted: dict[str, Send | None] = {}  # To tag of a 2xx -> its ACK
