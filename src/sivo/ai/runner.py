@@ -74,7 +74,7 @@ class Runner:
         self._line_broken = False
         self._echo = EchoGuard()
         self._sent_level = 0.0
-        self._log = logs.get("ai")
+        self._log = logs.here("ai")
         self._stt = stages.stt(self._on_text)
 
     def begin(self) -> None:

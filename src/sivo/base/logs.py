@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -46,6 +47,18 @@ def configure(role: str, level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
+
+
+@contextmanager
+def about(tenant: object, call: object) -> Iterator[None]:
+    """Lines that are written within the block, and in tasks that begin there, are about this call."""
+    with structlog.contextvars.bound_contextvars(tenant=str(tenant), call=str(call)):
+        yield
+
+
+def here(room: str) -> Any:
+    """A logger for one room that keeps what lines are :func:`about` here, wherever it is used later."""
+    return structlog.get_logger(room=room).bind(**structlog.contextvars.get_contextvars())
 
 
 def get(room: str) -> Any:

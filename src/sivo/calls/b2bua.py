@@ -13,6 +13,7 @@ from sivo.base.errors import SivoError
 from sivo.calls import inputs as ev
 from sivo.calls import keys
 from sivo.calls.call import Call
+from sivo.calls.caller_leg import CallerLeg
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Authenticated, Challenge, Gate
@@ -108,9 +109,10 @@ class B2bua:
             return
         call, leg = found
         try:
-            stream = call.caller.take_ack(request) if leg is call.caller else leg.late_answer(request)
+            stream = leg.take_ack(request) if isinstance(leg, CallerLeg) else leg.late_answer(request)
         except SivoError as error:
-            log.warning("the answer in an ACK cannot be taken", call=str(call.id), error=str(error))
+            ids = {"tenant": str(call.tenant.id), "call": str(call.id)}
+            log.warning("the answer in an ACK cannot be taken", **ids, error=str(error))
             stream = None
         if stream is not None and call.media is not None:
             call.media.set_remote(call.place_of(leg) or CALLER, stream, leg.peer)
@@ -125,7 +127,8 @@ class B2bua:
         call, branch = found
         fork = call.fork_of(branch)
         if fork is not None:
-            fork.on_response(branch, response)
+            with logs.about(call.tenant.id, call.id):
+                fork.on_response(branch, response)
         if branch.txn is not None and branch.txn is not txn:
             self._exchange.learn(call, branch)
 
@@ -176,6 +179,8 @@ class B2bua:
         match request.method:
             case "REGISTER":
                 self._registering.register(txn, verdict, source)
+            case "INVITE" if "Replaces" in request.headers:
+                self._effects.replacing.invite(txn, source, claimed.tenant, verdict.extension)
             case "INVITE":
                 self._setup.from_extension(txn, source, claimed.tenant, verdict.extension)
             case "OPTIONS":

@@ -49,7 +49,8 @@ class Joining:
 
         def answered(txn: ClientTransaction, response: Response | None) -> None:
             leg.refreshing = None
-            stream = self._accept(leg, txn, response)
+            with logs.about(other.tenant.id, other.id):
+                stream = self._accept(leg, txn, response)
             if stream is None or call.ended or other.ended or transfer.over:
                 leg.port = before
                 done(response.status if response is not None and response.status >= 300 else 408)

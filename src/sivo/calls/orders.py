@@ -155,4 +155,4 @@ class OrderDesk:
             async with self._database.tenant(tenant_id) as conn:
                 await _settle(conn, order_id, self._clock.now(), **fields)
         except SivoError as error:
-            log.warning("an order was not done", tenant=str(tenant_id), error=error.code)
+            log.warning("an order was not done", tenant=str(tenant_id), order=str(order_id), error=error.code)

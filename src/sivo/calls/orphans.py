@@ -31,7 +31,8 @@ def hang_up_orphans(services: Services, ladder: LadderKeeper, remains: Remains) 
         try:
             dialog = Dialog.load(stored)
         except (SivoError, KeyError, ValueError, TypeError) as error:
-            log.error("a stored dialog cannot be used", call=str(call_id), error=type(error).__name__)
+            tenant = str(row["tenant_id"]) if row is not None else ""
+            log.error("a stored dialog cannot be used", tenant=tenant, call=str(call_id), error=type(error).__name__)
             continue
         if row is not None:
             ladder.claim(dialog.id.call_id, _writer(services, row))

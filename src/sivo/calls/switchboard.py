@@ -39,7 +39,8 @@ class Switchboard:
         for session in hello.sessions:
             call = self._exchange.by_id(session)
             if call is None or call.ended:
-                log.warning("orphaned media session closed", media=link.index, session=session)
+                tenant = str(call.tenant.id) if call is not None else ""
+                log.warning("orphaned media session closed", tenant=tenant, call=session, media=link.index)
                 closing = link.command(wire.CloseSession, session=session, reason="node_failure")
                 closing.add_done_callback(self._closings.discard)
                 self._closings.add(closing)
@@ -93,7 +94,8 @@ class Switchboard:
             for fact in found.facts:
                 call.writer.fact(fact, call.fact_context(), _nothing)
         except SivoError as error:
-            log.error("a journal is left to the next start", call=str(call.id), error=str(error))
+            ids = {"tenant": str(call.tenant.id), "call": str(call.id)}
+            log.error("a journal is left to the next start", **ids, error=str(error))
             return
         call.writer.finished(call.journal_path, call.capture.fate(), call.capture.transcription.capture)
         log.warning("call salvaged", tenant=str(call.tenant.id), call=str(call.id), facts=len(found.facts))

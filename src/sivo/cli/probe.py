@@ -44,7 +44,7 @@ def setup(
     config = client.call("GET", "/api/config", tenant=tenant_id).body
     path = ProbeAccount(
         tenant=str(config["tenant.slug"]),
-        app_domain=str(config["tenant.app_domain"]),
+        app_domain=str(config["tenant.dashboard_url"]),
         email=EMAIL,
         password=password,
         sip_domain=str(config["tenant.sip_domain"]),

@@ -48,7 +48,9 @@ class Commands:
         except (ValueError, OSError) as error:
             answer(wire.Refused(ref=command.ref, code="VALIDATION_FAILED", message=str(error)))
         except Exception as error:
-            log.error("a command failed", command=type(command).__name__, error=repr(error))
+            known = self._process.sessions.get(getattr(command, "session", ""))
+            ids = known.ids if known is not None else {}
+            log.error("a command failed", command=type(command).__name__, error=repr(error), **ids)
             answer(wire.Refused(ref=command.ref, code="INTERNAL", message=type(error).__name__))
         else:
             if result is not None:

@@ -105,7 +105,13 @@ class MediaProcess:
         path = self.parts.journal_dir / f"{command.session}{journal.SUFFIX}"
         writer = JournalWriter(path, header, command.journal_key, self.parts.disk)
         session = Session(
-            command.session, command.call, writer, now=time.monotonic, wall_ms=self._wall_ms, emit=self._emit
+            command.session,
+            command.tenant,
+            command.call,
+            writer,
+            now=time.monotonic,
+            wall_ms=self._wall_ms,
+            emit=self._emit,
         )
         self.sessions[command.session] = session
         return session
@@ -136,9 +142,10 @@ class MediaProcess:
         host = Host(leg, Playout(), self.parts.vad.open())
         session.host = host
         try:
-            host.conversation = self.parts.start(
-                spec, host.playout, _Emit(session), session.clock_ms, self.parts.http, host.slot
-            )
+            with logs.about(session.tenant, session.call):
+                host.conversation = self.parts.start(
+                    spec, host.playout, _Emit(session), session.clock_ms, self.parts.http, host.slot
+                )
         except Exception:
             session.host = None
             host.slot.close()
@@ -149,7 +156,7 @@ class MediaProcess:
         try:
             conversation = session.stop_conversation(reason)
         except Exception as error:
-            log.error("a conversation failed to stop", call=session.call, error=repr(error))
+            log.error("a conversation failed to stop", **session.ids, error=repr(error))
             return
         if conversation is not None:
             self._spawn(self._closed(session, conversation))
@@ -158,13 +165,14 @@ class MediaProcess:
         try:
             await conversation.wait_closed()
         except Exception as error:
-            log.error("a conversation did not close cleanly", call=session.call, error=repr(error))
+            log.error("a conversation did not close cleanly", **session.ids, error=repr(error))
 
     def transcribe(self, session: Session, spec: TranscriptionSpec) -> None:
         """Transcribe a bridge live; what was transcribing before is replaced."""
         self.stop_transcription(session)
         vad, http = self.parts.vad, self.parts.http
-        session.transcription = self.parts.transcribe(spec, _Emit(session), session.clock_ms, http, vad)
+        with logs.about(session.tenant, session.call):
+            session.transcription = self.parts.transcribe(spec, _Emit(session), session.clock_ms, http, vad)
 
     def stop_transcription(self, session: Session) -> None:
         """Stop at once."""
@@ -191,7 +199,7 @@ class MediaProcess:
         try:
             await last.finish()
         except Exception as error:
-            log.error("a transcription did not end cleanly", call=session.call, error=repr(error))
+            log.error("a transcription did not end cleanly", **session.ids, error=repr(error))
         self._end(session, reason, synced)
 
     @staticmethod
@@ -261,7 +269,7 @@ class MediaProcess:
         """One session's error is its own: the others get their tick."""
         if not session.broken:
             session.broken = True
-            log.error("a session failed in the tick", call=session.call, error=repr(error), exc_info=error)
+            log.error("a session failed in the tick", **session.ids, error=repr(error), exc_info=error)
 
     def _send(self, leg: Leg, data: bytes, destination: Address) -> bool:
         return self._sockets[leg].send(data, destination)
@@ -303,7 +311,7 @@ class MediaProcess:
         try:
             step()
         except Exception as error:
-            log.error("a conversation failed in the tick", call=session.call, error=repr(error))
+            log.error("a conversation failed in the tick", **session.ids, error=repr(error))
             self.stop_conversation(session, "provider_failure")
         held = time.monotonic() - begun
         if held > SLOW_S:

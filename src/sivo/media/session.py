@@ -70,6 +70,7 @@ class Session:
     def __init__(
         self,
         session: str,
+        tenant: str,
         call: str,
         writer: JournalWriter,
         *,
@@ -78,6 +79,7 @@ class Session:
         emit: Callable[[Fact | Note], None],
     ) -> None:
         self.id = session
+        self.tenant = tenant
         self.call = call
         self.legs: dict[str, Leg] = {}
         self.bridge: Bridge | None = None
@@ -95,6 +97,11 @@ class Session:
         self._written = 0
         self._unacknowledged: deque[Fact] = deque()
         self._slow_second: dict[str, int] = {}
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """What every line of the log about this session names."""
+        return {"tenant": self.tenant, "call": self.call}
 
     # --- facts ------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ _DRAIN_S = 1.5
 #: Messages that wait for a peer that does not read; more means that it is gone.
 _BACKLOG = 3_000
 _LIMITS = Limits(connect=3.0, max_bytes=1024 * 1024)
-_log = logs.get("speech")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ class LiveSession:
         self._task: asyncio.Task[None] | None = None
         self._old: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._log = logs.here("speech")
         self._done = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_TICK_S, self._tick)
@@ -79,7 +79,7 @@ class LiveSession:
         try:
             await asyncio.wait_for(self._done.wait(), _DRAIN_S)
         except TimeoutError:
-            _log.warning("a speech-to-text stream did not end in time")
+            self._log.warning("a speech-to-text stream did not end in time")
 
     async def close(self) -> None:
         """See :class:`~sivo.speech.stt.SttSession`."""

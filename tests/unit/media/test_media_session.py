@@ -118,6 +118,7 @@ class Desk:
         self.keep_wire = True
         self.session = Session(
             "s",
+            "t",
             "c",
             cast(JournalWriter, self.writer),
             now=lambda: self.now,
