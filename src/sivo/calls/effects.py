@@ -25,6 +25,7 @@ from sivo.calls.hunting import Hunt
 from sivo.calls.legs import Leg
 from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
+from sivo.calls.replacing import Replacing
 from sivo.calls.seating import Seating, leg_id_of
 from sivo.calls.services import Services
 from sivo.calls.session_refresh import SessionRefresh
@@ -48,6 +49,7 @@ class Effects:
         self.guests = Guests(services, exchange, self._note_branch, self.note_dialog)
         seating = Seating(services.clock, self.note_dialog, self._recapture, self.guests.seats_changed)
         self.transfers = Transfers(services, exchange, seating, self._note_branch, self._spawn)
+        self.replacing = Replacing(services, exchange, seating, self._spawn, self.sessions.start)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, call: Call, action: Action) -> None:

@@ -93,6 +93,13 @@ class Exchange:
         if call.id in self._traces:
             self._claim(call, sip_call_id)
 
+    def adopt(self, sip_call_id: str, call: Call) -> bool:
+        """A new dialog of a running call; False when that Call-ID is another call's."""
+        if self._by_sip_call_id.get(sip_call_id, call) is not call or call.id not in self._traces:
+            return False
+        self._learn_sip(call, sip_call_id)
+        return True
+
     def _claim(self, call: Call, sip_call_id: str) -> None:
         self._by_sip_call_id[sip_call_id] = call
         self._ladder.claim(sip_call_id, call.writer)

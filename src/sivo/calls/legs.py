@@ -18,7 +18,7 @@ from sivo.sip.udp import SipUdp
 
 SDP_TYPE = "application/sdp"
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK, REFER"
-SUPPORTED = ("timer", "100rel")
+SUPPORTED = ("timer", "100rel", "replaces")
 
 
 def sdp_of(body: bytes, content_type: str) -> SessionDescription | None:

@@ -39,12 +39,12 @@ def read(request: Request) -> Wanted:
     for pair in uri.headers.split("&"):
         name, _, value = pair.partition("=")
         if name.lower() == "replaces":
-            replaces = _dialog(unquote(value))
+            replaces = dialog(unquote(value))
     return Wanted(uri.user, replaces, (request.headers.get("Refer-Sub") or "").strip().lower() != "false")
 
 
-def _dialog(value: str) -> DialogId:
-    """A Replaces value: its to-tag is the one that we gave (RFC 3891 §3)."""
+def dialog(value: str) -> DialogId:
+    """The dialog of a Replaces value: its to-tag is the one that we gave (RFC 3891 §3)."""
     call_id, *params = value.split(";")
     tags = {name.strip().lower(): tag.strip() for name, _, tag in (one.partition("=") for one in params)}
     if not call_id.strip() or not tags.get("to-tag") or not tags.get("from-tag"):
