@@ -85,6 +85,8 @@ MOMENTS: dict[str, dict[str, str]] = {
     **{key: {"pinned": _PINNED} for key in CALL_KEYS},
 }
 
+_RECOVERY = "functional/calls/test_calls_recovery.py"
+_PHONES = "functional/identity/test_identity_phones.py"
 _KEYS = "functional/identity/test_api_keys.py"
 _SIGNING = "functional/identity/test_identity_keys.py"
 _SESSIONS = "functional/identity/test_identity_sessions.py"
@@ -92,13 +94,13 @@ _SESSIONS = "functional/identity/test_identity_sessions.py"
 #: Safety switches and revocations, which act at once on what runs -> test that shows it.
 AT_ONCE: dict[str, str] = {
     "both policies off under one call": _PINNED,
-    "recording policy off": "functional/calls/test_calls_recovery.py::test_a_recording_switch_turned_off_acts_on_the_running_call",
+    "recording policy off": f"{_RECOVERY}::test_a_recording_switch_turned_off_acts_on_the_running_call",
     "transcription policy off": (
         "conformance/test_conformance_stt_people.py::test_a_policy_that_is_switched_off_stops_a_running_transcription"
     ),
     "session ended": f"{_SESSIONS}::test_signing_out_is_in_force_in_another_process_within_a_second",
     "person switched off": f"{_SESSIONS}::test_a_user_who_was_switched_off_is_not_renewed",
-    "person's phone switched off": "functional/identity/test_identity_phones.py::test_a_user_who_is_switched_off_loses_the_phone",
+    "person's phone switched off": f"{_PHONES}::test_a_user_who_is_switched_off_loses_the_phone",
     "API key revoked": f"{_KEYS}::test_revoking_is_in_force_in_another_process_within_a_second",
     "signing key revoked": f"{_SIGNING}::test_a_revoked_key_is_gone_from_every_process_within_a_second",
     "webhook secret revoked": f"{_LASTING}::test_a_leaked_secret_is_dropped_at_once_and_a_third_drops_the_first",
