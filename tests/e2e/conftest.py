@@ -8,7 +8,9 @@ import pytest_asyncio
 
 from support import provider_double
 from support.company import Company, open_company
+from support.hep_collector import HepCollector
 from support.place_to_hurt import Place, place_to_hurt
+from support.ports import free_port
 from support.provider_double import Double
 from support.running_node import Node, running_node
 
@@ -23,9 +25,22 @@ async def double() -> AsyncIterator[Double]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def node(double: Double) -> AsyncIterator[Node]:
+async def hep() -> AsyncIterator[HepCollector]:
+    """A collector of the node's SIP ladder."""
+    collector = HepCollector()
+    yield collector
+    collector.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def node(double: Double, hep: HepCollector) -> AsyncIterator[Node]:
     """A running platform with the demo tenant; what a test changes on it, it makes for itself."""
-    async with running_node(allow=[f"127.0.0.1/32:{double.port}"]) as started:
+    settings = {
+        "SIVO_OPERATOR_PORT": str(free_port()),
+        "SIVO_HEP_COLLECTOR": hep.address,
+        "SIVO_HEP_PASSWORD": "hep-key",
+    }
+    async with running_node(allow=[f"127.0.0.1/32:{double.port}"], settings=settings) as started:
         yield started
 
 

@@ -68,6 +68,11 @@ class Platform:
         return self.home.parent / f"{self.home.name}.log"
 
     @property
+    def operator_port(self) -> int:
+        """Where its figures are served; 0: nowhere."""
+        return int(self.environment().get("SIVO_OPERATOR_PORT", "9464"))
+
+    @property
     def pid(self) -> int:
         """Process id of the supervisor. ``RuntimeError`` when it was never started."""
         if self._process is None:

@@ -35,7 +35,8 @@ class Prober:
             if last is not None and begun - at < AT_LEAST_S:
                 return last
             found = replace(await self._do(plane), seconds=time.monotonic() - begun)
-            self._last[plane] = (time.monotonic(), found)
+            if found.state != NOT_SET_UP:  # that costs nothing, and ends with one command
+                self._last[plane] = (time.monotonic(), found)
             return found
 
     async def _do(self, plane: str) -> Finding:
