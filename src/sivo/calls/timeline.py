@@ -94,7 +94,7 @@ def _faults(trace: Mapping[str, Any]) -> Iterator[str]:
 def _decisions(trace: Mapping[str, Any]) -> Iterator[str]:
     found: Sequence[Mapping[str, Any]] = trace.get("decisions") or ()
     if found:
-        yield "DECISIONS"
+        yield "ATTEMPTS, RECORDING AND TRANSCRIPTION"
     for one in found:
         yield f"  {one['at']}  {one['phase']:<7}  {one['kind']:<13}  {one['outcome']}  ({one['reason']})"
     recording = trace.get("recording")
