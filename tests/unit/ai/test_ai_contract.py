@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sivo.ai.contract import Answer, ContractBroken, ContractParser
@@ -102,7 +102,6 @@ def test_a_long_value_in_small_pieces_does_not_hold_the_loop() -> None:
     assert time.perf_counter() - started < 3
 
 
-@settings(deadline=None)
 @given(
     st.text(),
     st.sampled_from(["continue", "transfer", "hangup"]),

@@ -156,7 +156,7 @@ EVENTS: list[ev.Input] = [
 ONCE = ("AnswerCaller", "RejectCaller", "HangUpCaller", "StartCapture", "NoteAnswered", "NoteEnded")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.sampled_from(EVENTS[:2]), st.lists(st.sampled_from(EVENTS[2:]), max_size=12))
 def test_in_any_order_the_rules_hold(first: ev.Input, events: list[ev.Input]) -> None:
     machine = CallMachine()

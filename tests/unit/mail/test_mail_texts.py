@@ -81,7 +81,7 @@ def test_no_value_makes_a_header(kind: Kind, end: str) -> None:
     assert "<script" not in html
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.text(max_size=300))
 def test_any_text_is_one_line_and_survives_the_parser(text: str) -> None:
     line = one_line(text)

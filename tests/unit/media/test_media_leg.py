@@ -31,7 +31,7 @@ packets = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(packets, st.binary(max_size=64)), max_size=60))
 def test_no_datagram_breaks_a_leg_and_every_tick_has_its_frame(datagrams: list[bytes]) -> None:
     leg = a_leg()

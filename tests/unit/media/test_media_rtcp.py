@@ -54,7 +54,7 @@ def test_what_is_no_rtcp_is_refused(data: bytes) -> None:
 kinds = st.sampled_from([200, 201, 202, 203, 204, 205, 255])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.builds(lambda a, b, c, d: bytes((a, b)) + struct.pack("!H", c) + d,
                  st.integers(128, 191), kinds, st.integers(0, 20), st.binary(max_size=120)))  # fmt: skip
 def test_no_datagram_breaks_the_reader(data: bytes) -> None:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sivo.sip import NameAddr, Peer, SipParseError, Uri, Via
@@ -48,7 +48,6 @@ def test_tags_are_set_and_taken_away() -> None:
     assert address.with_tag("9").with_tag(None) == address
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=40))
 def test_any_display_name_survives(display: str) -> None:
     address = NameAddr(display, Uri.parse("sip:a@b"), {"tag": "1"})

@@ -66,7 +66,7 @@ def test_mutated_sdp_is_read_or_refused() -> None:
     assert read > 100
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400))
 def test_noise_is_refused_by_the_parser(data: bytes) -> None:
     try:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sivo.sip import Headers, NameAddr, Request, Response, SipParseError, Uri, new_request, parse
@@ -168,7 +168,6 @@ _values = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max
 _fields = st.lists(st.tuples(st.sampled_from(["X-One", "Subject", "X-Two"]), _values), max_size=6)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(fields=_fields, body=st.binary(max_size=200), uri=st.sampled_from(["sip:a@b", "sip:[::1]:5070;lr", "tel:+1"]))
 def test_any_message_survives_the_round_trip(fields: list[tuple[str, str]], body: bytes, uri: str) -> None:
     base = list(parse(INVITE).headers.items())

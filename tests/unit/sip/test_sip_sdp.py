@@ -1,7 +1,7 @@
 """SDP (RFC 4566) and offer/answer (RFC 3264)."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sivo.sip import LocalSession, NotAcceptable, SessionDescription, SipParseError
@@ -179,7 +179,6 @@ def test_our_offer() -> None:
 OTHERS = ["m=video 1 RTP/AVP 31", "m=application 2 TCP/MRCPv2 1", "m=audio 9 UDP/TLS/RTP/SAVPF 0"]
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     port=st.integers(1, 65535),
     formats=st.lists(st.sampled_from([0, 8, 9, 18, 96, 101]), min_size=1, max_size=5, unique=True),

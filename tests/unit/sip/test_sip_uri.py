@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sivo.sip import Peer, SipParseError, Uri
@@ -98,7 +98,6 @@ _values = st.none() | st.text(_characters, min_size=1, max_size=20)
 _names = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     user=st.none() | st.text(_characters, min_size=1, max_size=30),
     host=st.sampled_from(["a.example", "192.0.2.1", "[2001:db8::1]", "localhost"]),

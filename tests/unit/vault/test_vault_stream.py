@@ -35,7 +35,7 @@ def test_round_trip_at_chunk_edges(size: int) -> None:
     assert plaintext[:1000] not in data or size < 8
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(size=st.integers(0, 200_000), start=st.integers(0, 220_000), length=st.integers(0, 150_000))
 def test_random_access_equals_slice(size: int, start: int, length: int) -> None:
     plaintext = os.urandom(size)
