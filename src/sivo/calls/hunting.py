@@ -22,6 +22,7 @@ from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CALLEE
 from sivo.calls.services import Services
 from sivo.calls.state import RING_SECONDS, Phase
+from sivo.routing.decide import ToGroup
 from sivo.sip.transactions import State
 
 #: Answers of a carrier that another carrier may better: overload, timeouts, and faults of its own.
@@ -158,6 +159,8 @@ class Hunt:
                 self._came_to(_OVER)
                 if one.trunk is not None and len(self._tries) > 1:
                     call.writer.carried(one.trunk.id)
+                if isinstance(call.route.target, ToGroup) and call.callee_extension is not None:
+                    call.writer.taken_by(call.callee_extension)
                 call.post(event)
             case ev.CalleeEarlyMedia() if one.seconds is not None:
                 self._rang = True

@@ -123,6 +123,11 @@ async def mark_trunk(conn: Connection, call_id: UUID, trunk_id: UUID) -> None:
     await conn.execute("update call set trunk_id = $2 where id = $1", call_id, trunk_id)
 
 
+async def mark_extension(conn: Connection, call_id: UUID, extension_id: UUID) -> None:
+    """Say which extension of a ring group has the call."""
+    await conn.execute("update call set extension_id = $2 where id = $1", call_id, extension_id)
+
+
 async def mark_agent(conn: Connection, call_id: UUID, agent_id: UUID, snapshot_hash: str) -> None:
     """Say which AI agent answers, with which pinned configuration."""
     await conn.execute(

@@ -23,7 +23,7 @@ from sivo.media.protocol import Fact
 from sivo.recording import records as recordings
 from sivo.recording.policy import RecordingDecision
 from sivo.routing.decide import RouteDecision
-from sivo.routing.directory import Agent
+from sivo.routing.directory import Agent, Extension
 from sivo.transcription import segments
 from sivo.transcription.policy import TranscriptionDecision
 
@@ -150,6 +150,11 @@ class CallWriter:
         """The call leaves through this carrier in the end."""
         self.row.trunk_id = trunk_id
         self._put(lambda conn: store.mark_trunk(conn, self.row.id, trunk_id))
+
+    def taken_by(self, extension: Extension) -> None:
+        """Somebody of a ring group has the call: it is their own from now on."""
+        self.row.extension_id = extension.id
+        self._put(lambda conn: store.mark_extension(conn, self.row.id, extension.id))
 
     def taken_over(self, agent: Agent, snapshot: Snapshot) -> None:
         """An AI agent answers in place of a ring group, with the configuration that is pinned from now on."""

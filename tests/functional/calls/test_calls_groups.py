@@ -90,6 +90,7 @@ async def test_two_phones_ring_and_what_nobody_answers_goes_on(house: House) -> 
     assert (made["outcome"], made["rule"]) == ("ring_group", "trunk.did+schedule.weekly")
     assert made["details"]["schedules"][0]["name"] == "Always" and made["details"]["at"]
     call = await house.until("select * from call where from_number = $1 and state = 'answered'", caller.user)
+    assert call["extension_id"] == ids["102"]
     running = house.node.exchange.by_id(str(call["id"]))
     assert running is not None and running.callee_extension is not None and running.callee_extension.number == "102"
     caller.to_tag, caller.remote_target = answer.headers["to"].split("tag=")[1], answer.headers["contact"].strip("<>")
