@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +57,7 @@ async def make(operator: Door, door: Door, slug: str) -> Canary:
     await _sign_in(operator, canary)
     for kind in _in_order(all_kinds.load()):
         await _make_kind(operator, canary, kind)
+    await _wish(operator, canary)
     canary.ids |= {"tenant_id": str(tenant_id), "user_id": canary.ids["users"], "endpoint_id": canary.ids["webhooks"]}
     return canary
 
@@ -71,6 +73,14 @@ async def _sign_in(operator: Door, canary: Canary) -> None:
     sessions = await canary.door.must("GET", "/api/me/sessions")
     canary.ids["session_id"] = str(sessions["items"][0]["id"])
     await canary.door.must("POST", "/api/me/factors/totp", {"name": canary.marker})
+
+
+async def _wish(operator: Door, canary: Canary) -> None:
+    """A change that waits for its time."""
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    body = {"patch": {"ai.max_turns": 7}, "apply_at": at, "reason": canary.marker}
+    made = await operator.must("POST", "/api/changes", body, canary.tenant_id)
+    canary.ids["change_id"] = str(made["change"]["id"])
 
 
 def _in_order(kinds: dict[str, ResourceKind]) -> list[ResourceKind]:
