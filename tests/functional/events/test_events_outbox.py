@@ -110,4 +110,5 @@ def test_catalogue_is_the_published_one() -> None:
         "call.created", "call.answered", "call.transferred", "call.ended", "call.recorded", "transcript.segment",
         "transcript.completed", "queue.entered", "queue.abandoned", "agent.status_changed", "agent.paused",
         "ivr.completed", "ai_agent.completed", "webhook.test",
+        "lead.created", "webhook.disabled", "change.waiting", "change.held", "change.break_glass",
     }  # fmt: skip
