@@ -21,6 +21,9 @@ from sivo.speech.live import REPLAY_MS, Effect, Hang, Line, Transmit
 from sivo.speech.stt import FRAME_MS, SttFailed, SttReady, SttText, SttTrouble
 
 CHUNK_MS = 100
+#: How long audio may be late in the middle of what somebody says before silence takes its place: a busy machine must
+#: not cut words in two.
+LATE_MS = 1_000
 MIN_COMMIT_MS = 300
 #: A partial that no voice of ours belongs to and that has not changed for so long is committed by itself.
 SETTLED_MS = 700
@@ -88,6 +91,7 @@ class Scribe:
         self._last_text, self._last_at, self._last_sent_at = "", float("-inf"), 0.0
         self._early = ""  # text that came before anybody asked
         self._sent_at = 0.0
+        self._audio_at = float("-inf")
         self._started = False
         self._ending = False
         self.done = False
@@ -100,7 +104,7 @@ class Scribe:
 
     def audio(self, now: float, end_ms: int, ulaw: bytes) -> list[Effect]:
         """See :class:`~sivo.speech.live.LiveCore`."""
-        self._call_ms = end_ms
+        self._call_ms, self._audio_at = end_ms, now
         self._kept.append(ulaw)
         self._kept_ms += FRAME_MS
         self._fresh_ms += FRAME_MS
@@ -169,7 +173,7 @@ class Scribe:
         waiting = [one.sent_at for one in self._commits() if one.sent_at is not None]
         if waiting and now - waiting[0] >= self._line.stall_ms:
             return [Hang(), *self.closed(now, self._line.stalled())]
-        if now - self._sent_at >= CHUNK_MS and not self._unsent:
+        if now - self._sent_at >= CHUNK_MS and not self._unsent and now - self._audio_at >= self._patience():
             out.append(self._chunk(now, _SILENCE))
             self._fresh_ms += CHUNK_MS
         orphan = self._open is None and bool(self._partial) and not self._commits() and not self._due_commits
@@ -178,6 +182,10 @@ class Scribe:
         if self._ending and not self._waiting():
             self.done = True
         return [*out, *self._ripe(now)]
+
+    def _patience(self) -> int:
+        """How long to wait for audio before silence goes out, in milliseconds."""
+        return CHUNK_MS if self._open is None or self._due_commits or self._ending else LATE_MS
 
     def end(self, now: float) -> list[Effect]:
         """See :class:`~sivo.speech.live.LiveCore`."""

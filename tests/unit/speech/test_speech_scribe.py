@@ -50,6 +50,25 @@ def test_the_stream_never_pauses_also_while_the_phone_rings() -> None:
     assert line.of(SttTrouble) == []
 
 
+def test_audio_that_is_late_in_mid_word_is_waited_for_and_not_cut_by_silence() -> None:
+    line = ScribeLine(SCRIPT)
+    line.play(silence(500))
+    word = speak("where", HEARD)
+    middle = len(word) // 320 * 160
+    line.begin(1)
+    line.play(word[:middle])
+    line.wait(700)
+    line.play(word[middle:] + silence(140))
+    line.finish(1)
+    line.play(silence(400))
+    assert line.finals() == [(1, "where")]
+    line.begin(2)
+    before = len(line.sent)
+    line.wait(3_000)
+    assert len(line.sent) - before >= 15, "what does not come at all is silence: the vendor hangs up on nothing"
+    assert line.offences == []
+
+
 def test_a_commit_waits_for_three_tenths_of_a_second_of_audio() -> None:
     line = ScribeLine(SCRIPT)
     said(line, "yes", 1)
