@@ -53,8 +53,8 @@ def test_the_stream_never_pauses_also_while_the_phone_rings() -> None:
 def test_audio_that_is_late_in_mid_word_is_waited_for_and_not_cut_by_silence() -> None:
     line = ScribeLine(SCRIPT)
     line.play(silence(500))
-    word = speak("where", HEARD)
-    middle = len(word) // 320 * 160
+    word = speak("where", HEARD, word_ms=400)
+    middle = 200 * 16
     line.begin(1)
     line.play(word[:middle])
     line.wait(700)
