@@ -27,12 +27,14 @@ def refused(answer: Any) -> bool:
 
 
 async def audited(office: Desk) -> set[tuple[str, str]]:
-    """Event and actor of the audit entries about links."""
+    """Event and actor of the audit entries about links; the office itself was made at the local socket."""
     async with office.api.context.database.platform("test: audit entries") as connection:
         rows = await connection.fetch("select canonical from audit_inbox where tenant_id = $1", UUID(office.tenant))
     entries = [json.loads(row["canonical"]) for row in rows]
     wanted = ("invitation.link_made", "password.changed", "email.changed", "email.change_asked")
-    return {(one["event"], one["actor"]["id"]) for one in entries if one["event"] in wanted}
+    return {(one["event"], one["actor"]["id"]) for one in entries if one["event"] in wanted} - {
+        ("password.changed", "local:0")
+    }
 
 
 async def test_an_invitation_from_the_admin_to_the_first_login(office: Desk, mailbox: Mailbox) -> None:
