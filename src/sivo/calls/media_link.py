@@ -76,10 +76,11 @@ class MediaLink(asyncio.Protocol):
             while True:
                 try:
                     await loop.create_unix_connection(lambda: self, str(self._path))
+                    await self._lost.wait()
                 except OSError:
-                    await asyncio.sleep(RECONNECT_SECONDS)
-                    continue
-                await self._lost.wait()
+                    pass
+                # Also after a line that was closed at once: two of us at one process must not take turns without rest.
+                await asyncio.sleep(RECONNECT_SECONDS)
         finally:
             if self._transport is not None:
                 self._transport.close()

@@ -8,6 +8,7 @@ slowly than things happen fills its own bounded buffer and nobody else's; when t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -109,11 +110,12 @@ class FeedServer:
         self._greeting = greeting
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
+        self._inode = 0
 
     async def start(self, path: Path) -> None:
         """Listen on ``path`` (mode 0600; a stale socket file is replaced)."""
         sock = _listen(path)
-        self._path = path
+        self._path, self._inode = path, os.stat(path).st_ino
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Line(self), sock=sock)
 
     async def stop(self) -> None:
@@ -123,7 +125,10 @@ class FeedServer:
         for tenant, topic in self.hub.topics():
             self.hub.over(tenant, topic)
         if self._path is not None:
-            os.unlink(self._path)
+            # A role that was started after us listens at this path by now: that socket is not ours to remove.
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(self._path).st_ino == self._inode:
+                    os.unlink(self._path)
 
     def asked(self, line: _Line, tenant: UUID, topic: str) -> None:
         """Somebody wants to look on."""
