@@ -36,7 +36,7 @@ format: dev ## bring the code into shape
 test: dev lint ## everything that CI runs (under 15 minutes on two cores)
 	@scripts/system-tools
 	@$(call twice,-n 2 --dist loadfile,tests/unit tests/functional,fast)
-	@$(call twice,,tests/e2e,whole)
+	@$(call twice,-n 2 --dist loadfile,tests/e2e,whole)
 	@$(call twice,-n 2 --dist loadfile,tests/conformance,conformance)
 
 test-unit: dev ## pure tests, virtual time

@@ -20,8 +20,9 @@ from support.rtp_phone import RtpPhone
 from support.running_node import CARRIER, Node
 
 _numbers = itertools.count(1)
-#: Seconds that a change needs to reach the call role, on a busy machine.
-SPREAD_SECONDS = 10.0
+#: Seconds before each question whether a change has reached the call role. Asked too early, an unknown account is a
+#: wrong guess: three are free, then the answer waits longer each time.
+SPREAD_PAUSES = (0.2, 0.8, 1.5, 1.5, 2.5, 4.5)
 
 
 @dataclass
@@ -151,22 +152,24 @@ async def spread(company: Company) -> None:
     together with everything that was made before it."""
     number = str(210 + next(_numbers) % 700)
     made = await company.make("extensions", {"number": number})
-    phone = await RawPhone.open(number, company.domain, str(made["sip_password"]), company.sip)
+    # From an address of its own: what this phone guesses too early is nobody else's fault.
+    host = f"127.0.2.{next(_numbers) % 250 + 1}"
+    phone = await RawPhone.open(number, company.domain, str(made["sip_password"]), company.sip, host)
     uri = f"sip:{company.domain}"
-    deadline = time.monotonic() + SPREAD_SECONDS
     try:
-        while True:
+        for pause in SPREAD_PAUSES:
+            await asyncio.sleep(pause)
             mark = len(phone.inbox)
             phone.send(phone.request("OPTIONS", uri))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
             challenge = next((one for one in phone.inbox[mark:] if one.status == 401), None)
             if challenge is not None:
                 header = phone.authorization(challenge, "OPTIONS", uri)
                 phone.send(phone.request("OPTIONS", uri, extra=header))
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.15)
                 if any(one.status == 200 for one in phone.inbox[mark:]):
                     return
-            assert time.monotonic() < deadline, "what was changed is not known to the call role"
+        raise AssertionError("what was changed is not known to the call role")
     finally:
         phone.close()
         await company.api("DELETE", f"/api/extensions/{made['id']}")
