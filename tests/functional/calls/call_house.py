@@ -46,6 +46,16 @@ class House:
     media: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     phones: list[RawPhone] = field(default_factory=list)
     author: Author = AUTHOR
+    #: The test did to ``node`` what a kill does: there is nothing left to stop in good order.
+    node_killed: bool = False
+
+    async def kill_node(self) -> None:
+        """What ``kill -9`` leaves of the call role: its sockets closed, nothing more said and nothing written."""
+        self.node_killed = True
+        services = self.node.services
+        await services.recorder.stop()
+        await services.sip.close()
+        await services.media.stop()
 
     @property
     def sip(self) -> tuple[str, int]:

@@ -36,7 +36,8 @@ async def running(settings: Settings, database: Database, processes: int) -> Asy
         await node.start()
         await made.settled(lambda: all(link.ready for link in node.services.media.links), timeout=20)
         yield made
-        await node.stop()
+        if not made.node_killed:
+            await node.stop()
     finally:
         for phone in made.phones:
             phone.close()

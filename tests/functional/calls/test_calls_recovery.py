@@ -63,6 +63,7 @@ async def test_facts_that_nobody_committed_come_from_the_journal(house: House) -
     rtp.start()
     await house.until("select 1 from call where state = 'answered'")
     services = house.node.services
+    house.node_killed = True
     await services.recorder.drain(5)
     await services.recorder.stop()  # from here on nothing reaches the database, as if this process were killed
     await asyncio.sleep(0.3)
@@ -99,9 +100,7 @@ async def test_the_call_role_is_killed_and_says_bye_when_it_is_back(house: House
     await other.wait("ACK")
     services = house.node.services
     assert await services.recorder.drain(5)
-    await services.recorder.stop()
-    await services.sip.close()
-    await services.media.stop()
+    await house.kill_node()
 
     second = CallNode(house.settings, house.database, house.vault)
     started = time.monotonic()

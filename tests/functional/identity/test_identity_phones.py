@@ -14,6 +14,7 @@ import jwt as pyjwt
 import pytest
 
 from sivo.base.settings import Settings
+from sivo.calls import node as call_node
 from sivo.calls.node import CallNode
 from sivo.db.scopes import Database
 from support.raw_phone import RawPhone
@@ -69,7 +70,8 @@ async def registered(phone: RawPhone, wanted: int, within: float = 3.0) -> float
 
 
 @pytest.fixture
-async def office(settings: Settings, database: Database, app_dsn: str) -> AsyncIterator[Office]:
+async def office(settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+    monkeypatch.setattr(call_node, "MEDIA_WAIT", 0.0)  # these phones only register: there is no media to wait for
     async with running_api(settings, database) as api:
         tenant = await api.tenant("acme")
         user = await api.user(tenant, EMAIL, PASSWORD, role="agent")
