@@ -27,6 +27,7 @@ from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
 from sivo.db.connect import connect
 from sivo.identity.access import READERS, Caller, Principal, current_caller, require
+from sivo.node import ready
 
 ROUNDS, REPEATS = 30, 1_000
 _GATE = require(*READERS)
@@ -81,6 +82,7 @@ async def main() -> None:
             server = ApiServer(app, settings.http_host, settings.http_port, settings.api_socket)
             serving = asyncio.create_task(server.serve())
             await server.opened.wait()
+            ready.settle()  # as the role does
             print("ready", os.getpid(), flush=True)
             await stop.wait()
             server.should_exit = True

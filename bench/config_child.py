@@ -25,6 +25,7 @@ from sivo.config.resources import Resources
 from sivo.db.scopes import Database
 from sivo.identity.access import Caller, current_caller
 from sivo.identity.grants import From
+from sivo.node import ready
 from sivo.routing.live import LiveDirectory
 from sivo.routing.loader import Loader
 from sivo.vault.kek import FileKek
@@ -62,6 +63,7 @@ async def api(home: Path, dsn: str, tenants: int) -> None:
         server = ApiServer(app, settings.http_host, settings.http_port, settings.api_socket)
         serving = asyncio.create_task(server.serve())
         await server.opened.wait()
+        ready.settle()  # as the role does
         print(json.dumps({"port": settings.http_port, "tokens": tokens}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
         server.should_exit = True

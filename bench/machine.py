@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
+
+#: A round counts while the host of a virtual machine kept at most this share of the processor time that was wanted.
+MOST_STOLEN = 0.05
+Found = TypeVar("Found")
 
 
 def describe() -> str:
@@ -42,3 +49,47 @@ def usage(pid: int) -> tuple[float, int]:
     cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     resident = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return cpu, int(resident.split()[1])
+
+
+@dataclass(frozen=True)
+class Rounds(Generic[Found]):
+    """What several rounds found, and of how many nothing is known because the machine was not ours."""
+
+    found: list[Found]
+    void: int
+    #: Largest share of the wanted processor time that the host kept in a round of ``found``.
+    stolen: float
+
+    def told(self) -> str:
+        """How far the rounds can be believed, in a line."""
+        kept = f"{len(self.found)} rounds, the host took at most {100 * self.stolen:.0f} % in one"
+        if self.stolen > MOST_STOLEN:
+            return f"{kept}: NOT VALID, this machine was never left alone"
+        return f"{kept}; {self.void} void" if self.void else kept
+
+
+async def rounds(
+    run: Callable[[], Awaitable[Found]], wanted: int, *, most: int = 12, rest: float = 8.0
+) -> Rounds[Found]:
+    """Repeat ``run`` until ``wanted`` rounds were undisturbed (``steal`` of proc(5)), at most ``most`` times.
+
+    After a disturbed round it rests ``rest`` seconds. When too few were undisturbed, the least disturbed are told.
+    """
+    seen: list[tuple[float, Found]] = []
+    while len(seen) < most and sum(stolen <= MOST_STOLEN for stolen, _ in seen) < wanted:
+        if seen and seen[-1][0] > MOST_STOLEN:
+            await asyncio.sleep(rest)
+        before = _processor_time()
+        found = await run()
+        worked, stolen = (now - then for now, then in zip(_processor_time(), before, strict=True))
+        seen.append((stolen / max(worked + stolen, 1.0), found))
+    best = sorted(seen, key=lambda one: one[0])[:wanted]
+    void = sum(stolen > MOST_STOLEN for stolen, _ in seen)
+    return Rounds([found for _, found in best], void, max(stolen for stolen, _ in best))
+
+
+def _processor_time() -> tuple[float, float]:
+    """Ticks of all processors so far: worked, and stolen by the host."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    idle, waiting, stolen = fields[3], fields[4], fields[7]
+    return sum(fields[:8]) - idle - waiting - stolen, stolen

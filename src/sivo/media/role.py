@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 
 from sivo.base import logs
@@ -50,9 +49,6 @@ async def run(settings: Settings, stop: asyncio.Event, index: int = 0, start: St
     )
     server = MediaServer(index, parts)
     await server.start(settings.media_socket(index))
-    # What is loaded now stays: taking it out of the collector's sight keeps collections under a millisecond.
-    gc.collect()
-    gc.freeze()
     log.info("media serves", index=index, call_cap=settings.media_call_cap)
     ready.announce()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 
@@ -9,5 +10,15 @@ def announce() -> None:
     """Write ``ready`` to the descriptor in ``SIVO_READY_FD``, once; nothing happens without a supervisor."""
     descriptor = os.environ.pop("SIVO_READY_FD", "")
     if descriptor:
+        settle()
         os.write(int(descriptor), b"ready\n")
         os.close(int(descriptor))
+
+
+def settle() -> None:
+    """What is loaded now stays: out of the collector's sight, full collections no longer stop everyone.
+
+    Measured on ``api`` with 1,000 tenants: 85 to 160 ms for a full collection, in which no request is answered.
+    """
+    gc.collect()
+    gc.freeze()
