@@ -24,11 +24,12 @@ from pathlib import Path
 
 import httpx
 
-from bench.machine import describe, percentile, row
+from bench.machine import describe, percentile, rounds, row
 from sivo.base.settings import Settings
 from sivo.db.bootstrap import open_server
 
-USERS, PER_USER, ROUNDS = 20, 50, 7
+#: People whose requests are costed, and people whose requests a flood may disturb: none may reach the published limit.
+USERS, OTHERS, PER_USER, ROUNDS = 20, 10, 50, 7
 FLOOD_S, FLOOD_RATE, FLOOD_ADDRESSES, OTHERS_RATE = 20.0, 200.0, 1_000, 50.0
 FLOOD_ROUNDS = 3
 #: What a refused request of the others counts as.
@@ -79,12 +80,12 @@ async def _people(api: Api, settings: Settings) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://local", timeout=30) as local:
         made = await local.post("/api/tenants", json={"slug": "bench", "name": "Bench", "plan": "pro"})
         headers = {"X-Tenant-Id": made.json()["id"]}
-        for number in range(USERS):
+        for number in range(USERS + OTHERS):
             body = {"email": f"user{number}@bench.example", "name": "b", "role": "viewer"}
             user = (await local.post("/api/users", json=body, headers=headers)).json()
             path = f"/api/users/{user['id']}/password"
             (await local.post(path, json={"password": PASSWORD}, headers=headers)).raise_for_status()
-    for number in range(USERS):
+    for number in range(USERS + OTHERS):
         source = httpx.AsyncHTTPTransport(local_address=f"127.10.0.{number + 1}")
         async with httpx.AsyncClient(transport=source, base_url=f"http://127.0.0.1:{api.port}", timeout=30) as client:
             body = {"email": f"user{number}@bench.example", "password": PASSWORD}
@@ -137,13 +138,13 @@ async def _cost(api: Api, path: str, tokens: list[str]) -> float:
 
 async def requests(api: Api) -> tuple[list[float], list[float]]:
     """Cost of the open handler, and what the gate adds to it, by round."""
-    nobody = [""] * len(api.tokens)
+    nobody, people = [""] * USERS, api.tokens[:USERS]
     await _cost(api, "/bench/open", nobody)
-    await _cost(api, "/bench/gated", api.tokens)  # tokens are verified and remembered, code is warm
+    await _cost(api, "/bench/gated", people)  # tokens are verified and remembered, code is warm
     plain, added = [], []
     for _ in range(ROUNDS):
         plain.append(await _cost(api, "/bench/open", nobody))
-        added.append(await _cost(api, "/bench/gated", api.tokens) - plain[-1])
+        added.append(await _cost(api, "/bench/gated", people) - plain[-1])
     return plain, added
 
 
@@ -159,7 +160,9 @@ async def others(api: Api, seconds: float) -> list[float]:
     """Milliseconds of ordinary requests from the moment each was due."""
     loop = asyncio.get_running_loop()
     free: asyncio.Queue[Line] = asyncio.Queue()
-    for token in api.tokens[:10]:  # few enough that none is idle for the five seconds after which the server hangs up
+    for token in api.tokens[
+        USERS:
+    ]:  # so few that none idles until the server hangs up (5 s)
         free.put_nowait(await Line.open(api, token))
     times: list[float] = []
 
@@ -217,10 +220,11 @@ async def main() -> int:
         print(f"3. login flood: {FLOOD_RATE:g}/s from {FLOOD_ADDRESSES} addresses, others {OTHERS_RATE:g}/s")
         print(row("others, no flood", await others(api, 5), "ms"))
         p99s = []
-        for _ in range(FLOOD_ROUNDS):
-            times, said = await flood(api)
+        kept = await rounds(lambda: flood(api), FLOOD_ROUNDS, most=8)
+        for times, said in kept.found:
             p99s.append(percentile(times, 0.99))
             print(row("others, in the flood", times, "ms") + f"  p99 {p99s[-1]:.1f}  flood {json.dumps(said)}")
+        print(f"  {kept.told()}")
         figures["flood"] = statistics.median(p99s)
         print(verdict("flood", figures["flood"], "ms"))
     return int(any(figures[name] > goal for name, goal in GOALS.items()))
