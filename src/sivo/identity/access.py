@@ -14,7 +14,7 @@ gate; it names the tenant it works on with the header ``X-Tenant-Id``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Protocol
 from uuid import UUID
@@ -101,18 +101,24 @@ async def bearer_token(bearer: Annotated[HTTPAuthorizationCredentials | None, Se
     return bearer.credentials if bearer else None
 
 
-async def current_caller(request: Request, token: Annotated[str | None, Depends(bearer_token)]) -> Caller:
-    """The authenticated caller of this request; an API key only where its scopes reach.
+class AccessToken(HTTPBearer):
+    """A FastAPI dependency: the authenticated caller of this request; an API key only where its scopes reach.
 
+    Security scheme and caller in one, since each level of dependencies costs every request some 20 µs.
     Raises SivoError UNAUTHENTICATED, API_KEY_CLOSED, INSUFFICIENT_SCOPE.
     """
-    authenticator: Authenticator = request.app.state.authenticator
-    caller = await authenticator.authenticate(request, token)
-    if caller.key_id is not None:
-        _check_scope(caller, scope_for(request.method, request.scope["path"]))
-    if caller.user_id is None or caller.author.person:
+
+    async def __call__(self, request: Request) -> Caller:  # type: ignore[override]  # who, rather than by what
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        authenticator: Authenticator = request.app.state.authenticator
+        given = token.strip() if scheme.lower() == "bearer" else ""
+        caller = await authenticator.authenticate(request, given or None)
+        if caller.key_id is not None:
+            _check_scope(caller, scope_for(request.method, request.scope["path"]))
         return caller
-    return replace(caller, author=replace(caller.author, person=f"user:{caller.user_id}"))
+
+
+current_caller = AccessToken(scheme_name=_bearer.scheme_name, description=_bearer.model.description, auto_error=False)
 
 
 def _check_scope(caller: Caller, wanted: str | None) -> None:

@@ -150,7 +150,7 @@ class Authentication:
             tenant_id,
             claims.user_id,
             claims.role,
-            Author(f"user:{claims.user_id}", claims.role.value, user.email),
+            Author(f"user:{claims.user_id}", claims.role.value, user.email, person=f"user:{claims.user_id}"),
             claims.session_id,
             tenant_id,
             session.confirmed_at,
