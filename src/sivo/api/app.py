@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -49,10 +48,6 @@ _ROOMS = (
     lead_routes,
     mail_routes,
 )
-#: Declared, so that the framework's own shape of it is not documented; `document` names the others.
-_PROBLEM: dict[int | str, dict[str, Any]] = {
-    422: {"model": problems.Problem, "description": "A field was refused; `where` names it."},
-}
 
 
 def create_app(context: Context, book: Book | None = None) -> FastAPI:
@@ -69,6 +64,7 @@ def create_app(context: Context, book: Book | None = None) -> FastAPI:
     routers = [health.make_router(context), identity_routes.make_router(context.identity)]
     routers += [room.make_router(context) for room in _ROOMS]
     for router in routers:
-        app.include_router(router, responses=_PROBLEM)
+        # Not include_router, which would analyse every route once more and look through routers at every request.
+        app.router.routes.extend(router.routes)
     document.describe(app)
     return app

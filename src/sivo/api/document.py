@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from sivo.api.problems import Problem
 from sivo.base.errors import CODES
 
 _METHODS = ("get", "put", "post", "patch", "delete")
@@ -23,6 +24,8 @@ _CHANGE = (409, 412, 413)
 #: Another server was asked: a provider on trial, the endpoint of a webhook.
 _OUTSIDE = (502, 504)
 _OUTSIDE_PATHS = ("/api/providers/",)
+#: The framework's own shapes of a refusal, which nobody gets.
+_FOREIGN = ("HTTPValidationError", "ValidationError")
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -33,6 +36,10 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = plain()
+            schemas = document["components"]["schemas"]
+            for name in _FOREIGN:
+                schemas.pop(name, None)
+            schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     if method in _METHODS:

@@ -18,7 +18,7 @@ from sivo.identity.access import Caller, CallerGate, Permission
 def make_router(context: Context) -> APIRouter:
     """Routes below ``/api/ledger`` and ``/api/audit``."""
     router = APIRouter(tags=["audit"])
-    router.include_router(log_routes.make_router(context))
+    router.routes.extend(log_routes.make_router(context).routes)
 
     @router.get("/api/ledger/verify")
     async def verify_ledger(caller: Annotated[Caller, Depends(CallerGate(Permission.LEDGER_VERIFY))]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ Listener = Annotated[Principal, Depends(require(Permission.TRANSCRIPTS_READ))]
 def make_router(context: Context) -> APIRouter:
     """Routes below ``/api/calls``."""
     router = APIRouter(tags=["calls"])
-    router.include_router(plan_routes.make_router(context))
+    router.routes.extend(plan_routes.make_router(context).routes)
 
     @router.get("/api/calls")
     async def list_calls(who: Reader, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:

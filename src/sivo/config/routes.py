@@ -51,12 +51,9 @@ At = Annotated[str | None, Query(max_length=40, description="A version, or a tim
 
 def make_router(context: Context) -> APIRouter:
     """Keys, the resources of every kind, and provider secrets."""
-    router = APIRouter()
-    router.include_router(_config_router(context))
-    router.include_router(change_routes.make_router(context))
-    router.include_router(secret_routes.make_router(context))
-    router.include_router(vault_routes.make_router(context))
-    router.include_router(resource_routes.make_router(context))
+    router = _config_router(context)
+    for room in (change_routes, secret_routes, vault_routes, resource_routes):
+        router.routes.extend(room.make_router(context).routes)
     return router
 
 
@@ -148,7 +145,7 @@ def _config_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/api/config", tags=["configuration"])
     plane = _Plane(context)
     # Before the route of a single key, which would take their paths for names.
-    router.include_router(version_routes.make_router(context))
+    router.routes.extend(version_routes.make_router(context).routes)
     _add_document(router, plane)
     _add_patch(router, plane)
     _add_impact(router, context)

@@ -47,7 +47,7 @@ class DocumentBody(BaseModel):
 
 def make_router(context: Context) -> APIRouter:
     """Routes below ``/api/config``; mounted before that of single keys."""
-    router = APIRouter()
+    router = APIRouter(prefix="/api/config", tags=["configuration"])
     planner = Planner(context.settings, context.database, context.resources)
     _add_versions(router, context)
     _add_documents(router, planner)
