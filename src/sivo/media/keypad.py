@@ -26,7 +26,8 @@ class Keypad:
 
     def __init__(self) -> None:
         self._presses: list[tuple[Press, Way]] = []
-        self._last: tuple[str, Way, float] | None = None
+        #: Presses that have come one way only so far, oldest first.
+        self._single: list[tuple[str, Way, float]] = []
         self._events = False
 
     @property
@@ -37,10 +38,12 @@ class Keypad:
     def put(self, press: Press, way: Way, now: float) -> None:
         """A press that is over at ``now``."""
         self._events = self._events or way is Way.EVENT
-        last = self._last
-        if last is not None and last[0] == press.digit and last[1] is not way and now - last[2] < SAME_S:
-            return
-        self._last = press.digit, way, now
+        self._single = [one for one in self._single if now - one[2] < SAME_S]
+        for known in self._single:
+            if known[0] == press.digit and known[1] is not way:
+                self._single.remove(known)
+                return
+        self._single.append((press.digit, way, now))
         self._presses.append((press, way))
 
     def take(self) -> list[tuple[Press, Way]]:

@@ -95,7 +95,7 @@ class Leg:
         self._timeout_told = False
         self._reception.put(packet, now)
         if event:
-            for press in self._dtmf_in.put(packet.timestamp, packet.payload, now):
+            for press in self._dtmf_in.put(packet, now):
                 self._keypad.put(press, Way.EVENT, now)
         elif packet.payload_type != _COMFORT_NOISE:
             self._buffer.put(packet, now)
