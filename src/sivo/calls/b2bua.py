@@ -27,6 +27,7 @@ from sivo.sip.dialog import dialog_id_of
 from sivo.sip.errors import NotAcceptable, OutOfOrder, SipParseError
 from sivo.sip.message import Request, Response
 from sivo.sip.peer import Peer
+from sivo.sip.pending import Pending
 from sivo.sip.session_timer import MINIMUM
 from sivo.sip.transactions import ClientTransaction, ServerTransaction
 
@@ -131,6 +132,9 @@ class B2bua:
                 fork.on_response(branch, response)
         if branch.txn is not None and branch.txn is not txn:
             self._exchange.learn(call, branch)
+            call.writer.pending(branch.id, Pending.sent(branch.txn).dump())
+        elif response.status >= 300 and not call.ended:
+            call.writer.pending(branch.id, None)
 
     def on_timeout(self, txn: ClientTransaction) -> None:
         """Nobody answered a request of ours."""

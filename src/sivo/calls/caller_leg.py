@@ -10,6 +10,7 @@ from sivo.sip.errors import NotAcceptable, SipParseError
 from sivo.sip.message import Request
 from sivo.sip.offer_answer import AudioStream, audio_of
 from sivo.sip.peer import Peer
+from sivo.sip.pending import Pending
 from sivo.sip.sdp import SessionDescription
 from sivo.sip.transactions import ServerTransaction
 from sivo.sip.udp import SipUdp
@@ -33,6 +34,11 @@ class CallerLeg(Leg):
         self.offer = sdp_of(self.invite.body, self.invite.content_type)
         #: False when there is an offer without audio for us (answer 488).
         self.acceptable = self.offer is None or _has_audio(self.offer)
+
+    @property
+    def pending(self) -> Pending:
+        """The INVITE, for who has to refuse it in our place."""
+        return Pending.received(self._txn)
 
     def ring(self) -> None:
         """180."""

@@ -33,6 +33,7 @@ from sivo.calls.store import LegRow
 from sivo.calls.transfers import Transfers
 from sivo.media.journal import KEY_PURPOSE, SUFFIX
 from sivo.sip.offer_answer import CODECS, AudioStream
+from sivo.sip.pending import Pending
 
 KEY_BYTES = 32
 log = logs.get("calls")
@@ -299,6 +300,7 @@ class Effects:
             address=str(branch.peer),
             sip_call_id=sip_call_id,
             created_at=self._s.clock.now(),
+            dialog=Pending.sent(branch.txn).dump() if branch.txn else None,
         )
         call.writer.leg(row)
         self._learn(call, branch)
@@ -327,6 +329,7 @@ class Effects:
             address=str(call.caller.peer),
             sip_call_id=invite.call_id,
             created_at=self._s.clock.now(),
+            dialog=call.caller.pending.dump(),
         )
         call.writer.leg(row)
         call.writer.recording_decided("setup", call.capture.recording, call.capture.recording.capture)

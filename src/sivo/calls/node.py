@@ -27,7 +27,7 @@ from sivo.calls.listeners import listen
 from sivo.calls.live_feed import LiveFeed
 from sivo.calls.media_link import MediaPool
 from sivo.calls.orders import OrderDesk
-from sivo.calls.orphans import hang_up_orphans
+from sivo.calls.orphans import Orphans
 from sivo.calls.records import Recorder
 from sivo.calls.recovery import Recovery
 from sivo.calls.registering import Registering
@@ -123,7 +123,7 @@ class CallNode:
         await self._hep.start(services.sip.contact_for)
         await self._orders.start()
         await self._live.start()
-        hang_up_orphans(services, self._ladder, remains)
+        Orphans(services, self._ladder, remains).hang_up()
         if not await services.media.wait_ready(MEDIA_WAIT):
             log.warning("no media process yet; calls get 503 until there is one")
         await self.switchboard.orphans_closed(BYE_WAIT)

@@ -33,7 +33,7 @@ class CallRow:
 
 @dataclass(slots=True)
 class LegRow:
-    """One phone in a call; ``kind`` is ``caller`` or ``callee``."""
+    """One phone in a call; ``kind`` is ``caller`` or ``callee``. ``dialog``: the INVITE that waits for its answer."""
 
     id: UUID
     kind: str
@@ -41,6 +41,7 @@ class LegRow:
     address: str
     sip_call_id: str
     created_at: datetime
+    dialog: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -198,8 +199,8 @@ async def mark_statistics(conn: Connection, call_id: UUID, stats: dict[str, Any]
 async def insert_leg(conn: Connection, tenant_id: UUID, call_id: UUID, leg: LegRow) -> None:
     """A phone joined the call."""
     await conn.execute(
-        """insert into leg (id, tenant_id, call_id, kind, peer, address, sip_call_id, created_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (id) do nothing""",
+        """insert into leg (id, tenant_id, call_id, kind, peer, address, sip_call_id, created_at, dialog)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing""",
         leg.id,
         tenant_id,
         call_id,
@@ -208,6 +209,14 @@ async def insert_leg(conn: Connection, tenant_id: UUID, call_id: UUID, leg: LegR
         leg.address,
         leg.sip_call_id,
         leg.created_at,
+        leg.dialog,
+    )
+
+
+async def mark_pending(conn: Connection, leg_id: UUID, dialog: dict[str, Any] | None) -> None:
+    """The INVITE to a phone that has not answered is another one now, or (None) it has its final answer."""
+    await conn.execute(
+        "update leg set dialog = $2 where id = $1 and answered_at is null and ended_at is null", leg_id, dialog
     )
 
 
@@ -226,7 +235,7 @@ async def mark_leg(
     await conn.execute(
         """update leg set outcome = $2, codec = coalesce($3, codec), answered_at = coalesce(answered_at, $4),
                   ended_at = coalesce(ended_at, $5), stats = stats || $6::jsonb,
-                  dialog = case when $2 = 'ended' then null else coalesce($7, dialog) end
+                  dialog = case when $2 = 'answered' then coalesce($7, dialog) end
             where id = $1""",
         leg_id,
         outcome,

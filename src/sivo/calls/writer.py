@@ -113,6 +113,10 @@ class CallWriter:
         """What became of a phone (fields of :func:`sivo.calls.store.mark_leg`)."""
         self._put(lambda conn: store.mark_leg(conn, leg_id, outcome, **fields))
 
+    def pending(self, leg_id: UUID, dialog: dict[str, Any] | None) -> None:
+        """What a phone's answer is waited for with (:func:`sivo.calls.store.mark_pending`)."""
+        self._put(lambda conn: store.mark_pending(conn, leg_id, dialog))
+
     def message(self, row: MessageRow) -> None:
         """A SIP message of this call went by."""
         self._put(lambda conn: store.insert_messages(conn, self.row.tenant_id, self.row.id, [row]))

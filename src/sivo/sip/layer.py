@@ -331,6 +331,13 @@ class TransactionLayer:
             self._settle(txn)
         return _for_user([Timeout(txn) for txn in waiting])
 
+    def adopt(self, txn: ClientTransaction | ServerTransaction) -> None:
+        """Take up a transaction that an earlier process began (:mod:`sivo.sip.pending`)."""
+        if isinstance(txn, ServerTransaction):
+            self._servers[txn.key] = txn
+        else:
+            self._clients[txn.key] = txn
+
     # --- time -----------------------------------------------------------------------------------------------------
 
     def next_timer(self) -> float | None:

@@ -16,6 +16,7 @@ from sivo.sip.ladder import LadderEntry
 from sivo.sip.layer import TransactionLayer
 from sivo.sip.message import Request, Response
 from sivo.sip.peer import Peer, bracketed, is_ip, unbracketed
+from sivo.sip.pending import Pending
 from sivo.sip.streams import Streams, unmapped
 from sivo.sip.transactions import (
     AckTimeout,
@@ -192,6 +193,19 @@ class SipUdp(asyncio.DatagramProtocol):
         """Cancel our INVITE as soon as that is allowed, with that Reason (RFC 3326); its end comes to ``on_response``
         (487, or a racing 2xx)."""
         self._run(self.layer.cancel(txn, self._clock.monotonic(), reason))
+
+    def withdraw(self, pending: Pending, reason: str, then: Then) -> None:
+        """Cancel an INVITE that an earlier process sent. Its end comes to ``then``: 487, a racing 2xx, or None."""
+        txn = pending.client(self.layer.timers)
+        self.layer.adopt(txn)
+        self._asked[id(txn)] = (txn, then)
+        self.cancel(txn, reason)
+
+    def take_up(self, pending: Pending) -> ServerTransaction:
+        """The transaction of an INVITE that an earlier process got, to be answered with :meth:`respond`."""
+        txn = pending.server(self.layer.timers, self.local, self._clock.monotonic())
+        self.layer.adopt(txn)
+        return txn
 
     def acknowledge(self, txn: ClientTransaction, ack: Request, destination: Peer) -> None:
         """Send the ACK of a 2xx; repeated by itself when the 2xx comes again."""

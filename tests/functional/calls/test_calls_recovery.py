@@ -9,6 +9,7 @@ import time
 from call_house import DID, House
 
 from sivo.calls.node import CallNode
+from support.raw_phone import sdp
 from support.rtp_phone import RtpPhone
 
 
@@ -117,6 +118,45 @@ async def test_the_call_role_is_killed_and_says_bye_when_it_is_back(house: House
         again = await house.phone("100")
         assert (await again.invite("101", 4000)).status == 200, "the registration of 101 did not survive"
         assert (await again.bye()).status == 200
+    finally:
+        await second.stop()
+
+
+async def test_a_call_that_rang_when_the_call_role_was_killed_ends_at_every_phone(house: House) -> None:
+    """Two phones ring: one takes the CANCEL, the other is answered at that very moment; the caller is refused."""
+    ringing, late = await house.phone("101"), await house.phone("101")
+    for one in (ringing, late):
+        one.auto_answer = 180
+        await one.register()
+    phone = await house.phone("100")
+    answer = asyncio.create_task(phone.invite("101", 4000))
+    invite = await late.wait("INVITE")
+    await phone.wait(180)
+    assert await house.node.services.recorder.drain(5)
+    await house.kill_node()
+    late.auto_answer = None
+    late._as_callee = lambda request: None  # type: ignore[method-assign, assignment]
+
+    second = CallNode(house.settings, house.database, house.vault)
+    await second.start()
+    try:
+        cancel = await late.wait("CANCEL")
+        late.answer(cancel, 200, "OK")
+        late.answer(invite, 200, "OK", sdp(late.host, 4002))
+        assert (await late.wait("ACK")).headers["cseq"].split()[0] == invite.headers["cseq"].split()[0]
+        bye = await late.wait("BYE")
+        late.answer(bye, 200, "OK")
+        assert 'text="node_failure"' in bye.headers["reason"]
+        assert 'text="node_failure"' in (await ringing.wait("CANCEL")).headers["reason"]
+        assert (await ringing.wait("ACK")).headers["cseq"].endswith("ACK"), "the 487 is acknowledged"
+        refused = await answer
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+        assert 'text="node_failure"' in refused.headers["reason"]
+        call = await house.until("select * from call where finished")
+        assert (call["state"], call["hangup_cause"], call["answered_at"]) == ("ended", "node_failure", None)
+        await asyncio.sleep(0.1)
+        assert [one.method for one in ringing.inbox if not one.status] == ["INVITE", "CANCEL", "ACK"]
+        assert [one.method for one in late.inbox if not one.status] == ["INVITE", "CANCEL", "ACK", "BYE"]
     finally:
         await second.stop()
 
