@@ -69,7 +69,8 @@ class B2bua:
         if refusal is not None:
             self._s.sip.respond(txn, refusal)
             return
-        if request.method == "INVITE" and not request.to.tag and not self._s.directory.told:
+        directory = self._s.directory
+        if request.method == "INVITE" and not request.to.tag and not directory.told and not directory.gone:
             # Nobody tells this process of changes now, so it asks before the call is routed.
             asking = asyncio.create_task(self._when_asked(txn, request, source))
             self._asking.add(asking)

@@ -55,4 +55,4 @@ class Watching:
         return "up" if ready else "down: no media process"
 
     async def _configuration(self) -> str:
-        return "down: not compared with the database in time" if self._s.directory.too_old else "up"
+        return "down: the database does not answer" if self._s.directory.too_old else "up"

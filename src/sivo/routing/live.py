@@ -2,8 +2,9 @@
 
 A change is announced by NOTIFY ``sivo_config`` in the transaction that made it; comparing versions every
 :data:`POLL_SECONDS` catches what an announcement missed. Whoever was announced by name is read at once, in front of
-the many that a change of the platform makes due. While the database is away the last picture stays in force, for new
-calls :data:`LAST_KNOWN_GOOD_S` long.
+the many that a change of the platform makes due. While the database is away the last picture stays in force, and phones
+register by it. New calls are taken for :data:`GRACE_S`, the time that a server needs to start again: nobody knows when
+anything of later ones could be written down. What is known was asked for :data:`LAST_KNOWN_GOOD_S` ago at most.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sivo.base import logs
 from sivo.base.clock import Clock, SystemClock
 from sivo.base.errors import SivoError
 from sivo.config.kinds import PLATFORM_ID
-from sivo.db.scopes import Database
+from sivo.db.scopes import Database, unavailable
 from sivo.routing.directory import Directory, TenantPicture
 from sivo.routing.loader import Loader
 
@@ -30,6 +31,9 @@ POLL_SECONDS = 2.5
 RETRY_SECONDS = 0.5
 #: How old what is known may be for a new call, when the database cannot be asked.
 LAST_KNOWN_GOOD_S = 60.0
+#: How long the database may be away before new calls are turned away, and how long an answer of it may take.
+GRACE_S = 3.0
+ANSWER_SECONDS = 5.0
 #: How long a new call waits for the database when announcements do not come.
 ASK_SECONDS = 1.0
 #: Tenants that are read before the next picture stands and before who was announced meanwhile gets its turn.
@@ -51,6 +55,8 @@ class LiveDirectory:
         self._reading = asyncio.Lock()
         #: Monotonic seconds of the last comparison with the database.
         self._compared_at = float("-inf")
+        #: Monotonic seconds since when the database has not answered; None: it does.
+        self._away_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._watchers: list[Callable[[set[UUID]], None]] = []
 
@@ -79,8 +85,14 @@ class LiveDirectory:
 
     @property
     def too_old(self) -> bool:
-        """Whether what is known is older than a new call may rely on."""
-        return self._clock.monotonic() - self._compared_at > LAST_KNOWN_GOOD_S
+        """Whether what is known is older than a new call may rely on, or the call could not be written down."""
+        now = self._clock.monotonic()
+        return self.gone or now - self._compared_at > LAST_KNOWN_GOOD_S
+
+    @property
+    def gone(self) -> bool:
+        """Whether the database has been away for so long that nobody needs to ask it."""
+        return self._away_since is not None and self._clock.monotonic() - self._away_since > GRACE_S
 
     async def ask(self) -> None:
         """Compare with the database now, for :data:`ASK_SECONDS` at most; without an answer all stays as it is."""
@@ -105,10 +117,12 @@ class LiveDirectory:
     async def _compare(self) -> None:
         everything, self._all_due = self._all_due, False
         try:
-            versions = await self._loader.versions()
-        except SivoError:
+            versions = await asyncio.wait_for(self._loader.versions(), ANSWER_SECONDS)
+        except (SivoError, TimeoutError) as error:
             self._all_due |= everything
-            raise
+            self._missed()
+            raise error if isinstance(error, SivoError) else unavailable(error) from error
+        self._away_since = None
         platform = versions.pop(PLATFORM_ID, None)
         everything |= platform != self._platform
         self._platform = platform
@@ -126,11 +140,17 @@ class LiveDirectory:
                 raise
         self._compared_at = self._clock.monotonic()
 
+    def _missed(self) -> None:
+        if self._away_since is None:
+            self._away_since = self._clock.monotonic()
+
     async def _read(self, tenants: list[UUID]) -> None:
         try:
             read = {id: await self._load(id) for id in sorted(tenants)}
-        except SivoError:
+        except SivoError as error:
             self._due |= set(tenants)
+            if error.where == "database":
+                self._missed()
             raise
         self._swap({id: one for id, one in read.items() if one is not None}, [id for id in read if read[id] is None])
         log.info("directory refreshed", tenants=len(self.current.pictures), changed=len(read))

@@ -7,6 +7,7 @@ import time
 
 from call_house import DID, House
 
+from sivo.routing.live import GRACE_S
 from support.pg_proxy import PgProxy
 from support.rtp_phone import RtpPhone
 
@@ -19,12 +20,21 @@ async def test_phones_notice_nothing_and_nothing_is_lost(shaky: tuple[House, PgP
     rtp.start()
     await house.until("select 1 from call where state = 'answered'")
     await proxy.down()
+    gone, frames = time.monotonic(), len(rtp.received)
     rtp.press("1")
     other = await house.phone("101")
     before = time.monotonic()
     assert (await other.register()).status == 200
     assert time.monotonic() - before < 1.0
-    await asyncio.sleep(1.0)
+    caller = await house.phone("100")
+    caller.send(caller.request("INVITE", f"sip:{DID}@{house.domain}"))  # at the latest now the database is asked
+    await caller.wait(401)
+    await asyncio.sleep(GRACE_S + 0.2)
+    caller.inbox.clear()
+    refused = await caller.invite(DID, 4000)
+    assert refused.status == 503 and int(refused.headers["retry-after"]) > 0
+    seconds = time.monotonic() - gone
+    assert abs(len(rtp.received) - frames - 50 * seconds) <= 0.1 * 50 * seconds, "who talks goes on hearing"
     rtp.press("#")
     bye = await phone.wait("BYE")
     assert 'text="agent_hangup"' in bye.headers["reason"]
@@ -41,4 +51,8 @@ async def test_phones_notice_nothing_and_nothing_is_lost(shaky: tuple[House, PgP
     assert types.count("transcript.segment") == 2
     assert len(types) == len(set(types)) + 1, "an event stands there twice"
     assert house.node.services.recorder.failed == 0
+    await house.settled(lambda: not house.node.services.directory.gone)
+    again = await house.phone("100")
+    assert (await again.invite(DID, 4000)).status == 200
+    assert (await again.bye()).status == 200
     await rtp.close()
