@@ -10,8 +10,9 @@ from sivo.media.dtmf import DtmfReceiver, DtmfSender, Press
 from sivo.media.jitter import Frame, JitterBuffer
 from sivo.media.keypad import Keypad, Way
 from sivo.media.latch import Address, Latch
-from sivo.media.protocol import LegStats, Remote
+from sivo.media.protocol import LegStats, Remote, SrtpKeys
 from sivo.media.reports import Reports, Sent
+from sivo.media.srtp import Srtp, SrtpError
 from sivo.media.tones import ToneDetector, ToneSender
 
 _COMFORT_NOISE = 13  # RFC 3389: says "silence", which is what we play anyway
@@ -44,7 +45,9 @@ class Leg:
         self._tones_out = ToneSender()
         self._dtmf_in = DtmfReceiver()
         self._dtmf_out = DtmfSender()
+        self._srtp: Srtp | None = None
         self._malformed = 0
+        self._unauthentic = 0
         self._ssrc = secrets.randbits(32)
         self._sequence = secrets.randbits(15)
         self._timestamp = secrets.randbits(32)
@@ -55,12 +58,14 @@ class Leg:
     # --- where to ---------------------------------------------------------------------------------------------------
 
     def set_remote(self, remote: Remote) -> None:
-        """Take the peer's side from its SDP. ``ValueError`` for a host that is no IP address or an unknown codec."""
+        """Take the peer's side from its SDP. ``ValueError`` for a host that is no IP address, an unknown codec, or keys
+        that fit no suite."""
         address = ipaddress.ip_address(remote.host)
         if remote.payload_type not in codec.AUDIO_TYPES:
             raise ValueError(f"payload type {remote.payload_type} is not G.711")
         if not 0 < remote.port < 65536:
             raise ValueError(f"{remote.port} is not a port")
+        self._protect(remote.srtp)
         self.remote = remote
         self._marker = True
         self._heard_at = None
@@ -69,6 +74,17 @@ class Leg:
             self._latch.negotiate(str(address), remote.port, remote.behind_nat)
             control = remote.port if remote.rtcp_mux else remote.rtcp_port or remote.port + 1
             self._control_latch.negotiate(str(address), control, remote.behind_nat)
+
+    def _protect(self, keys: SrtpKeys | None) -> None:
+        """From now on under these keys, or in the clear. ``ValueError`` for keys that fit no suite."""
+        if keys is None:
+            self._srtp = None
+        elif self._srtp is None:
+            self._srtp = Srtp(keys)
+        elif keys != self._srtp.keys and self._srtp.renew(keys):
+            self._ssrc, self._sequence = secrets.randbits(32), secrets.randbits(15)
+            self._packets = self._octets = 0
+            self._packets_before = [0, 0]
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
@@ -81,7 +97,10 @@ class Leg:
         if remote is None or not remote.receive:
             return
         try:
-            packet = rtp.parse(data)
+            packet = rtp.parse(self._srtp.unprotect(data) if self._srtp is not None else data)
+        except SrtpError:
+            self._unauthentic += 1
+            return
         except rtp.RtpError:
             self._malformed += 1
             return
@@ -110,9 +129,12 @@ class Leg:
         if self.remote.rtcp_mux and latched is not None and source != latched:
             return
         try:
+            data = self._srtp.unprotect_control(data) if self._srtp is not None else data
             rtcp.parse(data)
             if self._control_latch.accept(source):
                 self._reports.take(data, self._ssrc, now)
+        except SrtpError:
+            self._unauthentic += 1
         except rtcp.RtcpError:
             self._malformed += 1
 
@@ -127,7 +149,10 @@ class Leg:
         sending = self._packets > self._packets_before[0]
         self._packets_before = [self._packets_before[1], self._packets]
         sent = Sent(self._ssrc, self._packets, self._octets, timestamp, sending)
-        return self._reports.next(sent, self._reception, now, unix, bye=bye), destination, remote.rtcp_mux
+        packet = self._reports.next(sent, self._reception, now, unix, bye=bye)
+        if self._srtp is not None:
+            packet = self._srtp.protect_control(packet)
+        return packet, destination, remote.rtcp_mux
 
     def _control_destination(self) -> Address | None:
         """Symmetric, as RTP is: who reports to us, else the port beside the peer's RTP."""
@@ -215,7 +240,8 @@ class Leg:
         self._octets += len(payload)
         self._sent_stamp = (self._timestamp + tick * codec.FRAME_SAMPLES, now)
         self._sequence = (self._sequence + 1) & 0xFFFF
-        return rtp.build(payload_type, self._sequence, timestamp, self._ssrc, payload, marker), destination
+        packet = rtp.build(payload_type, self._sequence, timestamp, self._ssrc, payload, marker)
+        return (self._srtp.protect(packet) if self._srtp is not None else packet), destination
 
     def stats(self) -> LegStats:
         """Counters so far."""
@@ -233,6 +259,7 @@ class Leg:
             dropped=buffer.dropped,
             skipped=buffer.skipped,
             malformed=self._malformed,
+            unauthentic=self._unauthentic,
             strangers=self._latch.strangers,
             send_errors=self.send_errors,
             buffer_ms=round(buffer.mean_ms, 1),

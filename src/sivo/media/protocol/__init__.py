@@ -43,6 +43,7 @@ from sivo.media.protocol.descriptions import (
     ConversationSpec,
     Intent,
     Remote,
+    SrtpKeys,
     Stage,
     TranscriptionSpec,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "SendDigits",
     "SetRemote",
     "SlowCallback",
+    "SrtpKeys",
     "Stage",
     "StartCapture",
     "StartConversation",

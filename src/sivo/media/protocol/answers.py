@@ -59,6 +59,8 @@ class LegStats(msgspec.Struct, kw_only=True):
     skipped: int = 0
     #: Datagrams that were no RTP or of a payload type that was not agreed on, and packets from a third address.
     malformed: int = 0
+    #: SRTP: datagrams that were not the peer's, changed on the way, or repeated.
+    unauthentic: int = 0
     strangers: int = 0
     send_errors: int = 0
     #: Mean time that a frame waited in the jitter buffer.

@@ -72,6 +72,18 @@ class TranscriptionSpec(msgspec.Struct, kw_only=True):
     separation: bool = True
 
 
+class SrtpKeys(msgspec.Struct, kw_only=True, frozen=True):
+    """What both sides of a stream are protected with (SDES): master key and salt behind each other, raw."""
+
+    #: Name of the crypto suite (RFC 4568 §6.2, RFC 7714 §14.2).
+    suite: str
+    ours: bytes
+    theirs: bytes
+
+    def __repr__(self) -> str:
+        return f"SrtpKeys(suite={self.suite!r})"
+
+
 class Remote(msgspec.Struct, kw_only=True):
     """What the peer's SDP said about its side of one audio stream."""
 
@@ -93,3 +105,5 @@ class Remote(msgspec.Struct, kw_only=True):
     rtcp_mux: bool = False
     #: Listen for keys in the audio: the peer (a carrier) sends them as sound and not as telephone events.
     keys_as_sound: bool = False
+    #: None: RTP in the clear.
+    srtp: SrtpKeys | None = None
