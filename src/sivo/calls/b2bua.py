@@ -17,7 +17,7 @@ from sivo.calls.caller_leg import CallerLeg
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
 from sivo.calls.gate import Authenticated, Challenge, Gate
-from sivo.calls.legs import ALLOW, Leg, unsupported
+from sivo.calls.legs import ALLOW, Leg, unsupported, warning
 from sivo.calls.media_session import CALLER
 from sivo.calls.registering import Registering
 from sivo.calls.services import Services
@@ -93,8 +93,8 @@ class B2bua:
             if txn.final is None:
                 least = [("Min-SE", str(MINIMUM))] if error.sip_status == 422 else []
                 self._s.sip.respond(txn, txn.response(error.sip_status, headers=least))
-        except NotAcceptable:
-            self._s.sip.respond(txn, txn.response(488))
+        except NotAcceptable as error:
+            self._s.sip.respond(txn, txn.response(488, headers=warning(error.message)))
 
     def on_cancel(self, txn: ServerTransaction, request: Request) -> None:
         """The caller does not want to wait any more."""

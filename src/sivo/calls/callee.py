@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from sivo.base import logs
 from sivo.calls.call import Call
 from sivo.calls.callee_fork import Destination
+from sivo.calls.legs import SECURE
 from sivo.calls.services import Services
 from sivo.routing import decide
 from sivo.routing.decide import Target, ToExtension, ToGroup, ToTrunk
 from sivo.routing.directory import Extension, Trunk
 from sivo.routing.targets import chain
 from sivo.sip.address import NameAddr
+from sivo.sip.sdes import SrtpPolicy
 from sivo.sip.uri import Uri
 
 log = logs.get("calls")
@@ -123,7 +125,13 @@ def _together(services: Services, call: Call, extensions: list[Extension] | tupl
 def _extension(services: Services, call: Call, extension: Extension) -> Callee:
     to = NameAddr("", Uri("sip", extension.number, call.tenant.domains[0]))
     bindings = services.registrar.contacts(extension.id, services.clock.now())
-    destinations = [Destination(binding.uri, binding.source) for binding in bindings]
+    destinations = [Destination(binding.uri, binding.source, srtp=extension.srtp) for binding in bindings]
+    if extension.srtp is SrtpPolicy.REQUIRED:
+        in_the_clear = [one for one in destinations if one.peer.transport not in SECURE]
+        if in_the_clear:
+            ids = {"tenant": str(call.tenant.id), "call": str(call.id)}
+            log.warning("a phone without TLS is not rung: SRTP is required", extension=extension.number, **ids)
+        destinations = [one for one in destinations if one.peer.transport in SECURE]
     return Callee(_from(call), to, destinations, extension, name=f"extension {extension.number}")
 
 

@@ -25,6 +25,7 @@ from sivo.sip.errors import SipParseError
 from sivo.sip.message import Request, Response, new_request
 from sivo.sip.offer_answer import AudioStream
 from sivo.sip.peer import Peer
+from sivo.sip.sdes import SrtpPolicy
 from sivo.sip.session_timer import client_headers
 from sivo.sip.transactions import ClientTransaction
 from sivo.sip.udp import SipUdp
@@ -33,6 +34,8 @@ from sivo.sip.uri import Uri
 log = logs.get("calls")
 
 
+#: Answers of phones that do not take RTP/SAVP.
+_NO_KEYS = (415, 488, 606)
 #: Early dialogs of one INVITE; redirections one after the other, and places of one.
 _MOST_DRAFTS, _MOST_REDIRECTS = 16, 5
 
@@ -44,13 +47,14 @@ class Destination:
     uri: Uri
     peer: Peer
     credentials: tuple[str, str] | None = field(default=None, repr=False)
+    srtp: SrtpPolicy = SrtpPolicy.OFF
 
 
 class Branch(Leg):
     """One INVITE of a fork, and the leg that it becomes when it wins."""
 
     def __init__(self, sip: SipUdp, destination: Destination) -> None:
-        super().__init__(sip, destination.peer)
+        super().__init__(sip, destination.peer, destination.srtp)
         self.id: UUID = uuid7()
         self.destination = destination
         self.txn: ClientTransaction | None = None
@@ -143,6 +147,8 @@ class CalleeFork:
             return self._authorise(branch, response)
         if response.status == 422:
             return self._longer(branch, response)
+        if response.status in _NO_KEYS:
+            return self._in_the_clear(branch)
         return response.status < 400 and self._redirected(branch, response)
 
     def _provisional(self, branch: Branch, response: Response) -> None:
@@ -236,12 +242,19 @@ class CalleeFork:
         least = session_timer.least_of(response)
         if self._done or least <= session_timer.INTERVAL:
             return False
-        again = branch.txn.request.copy()
-        again.headers.remove("Via")
-        number, method = again.cseq
-        again.headers.set("CSeq", f"{number + 1} {method}")
+        again = _once_more(branch.txn.request)
         again.headers.set("Session-Expires", str(least))
         again.headers.set("Min-SE", str(least))
+        branch.txn = self._sip.request(again, branch.destination.peer)
+        return True
+
+    def _in_the_clear(self, branch: Branch) -> bool:
+        """A phone that takes none of our keys: without them, where its policy allows that."""
+        if branch.txn is None or self._done or not branch.session.in_the_clear():
+            return False
+        log.info("a phone takes no SRTP; it is rung in the clear", peer=str(branch.peer))
+        again = _once_more(branch.txn.request)
+        again.set_body(branch.session.offer(branch.port), SDP_TYPE)
         branch.txn = self._sip.request(again, branch.destination.peer)
         return True
 
@@ -282,6 +295,15 @@ class CalleeFork:
 
 def _unheeded(txn: ClientTransaction, response: Response | None) -> None:
     """Nothing depends on the answer to a PRACK: the 1xx comes again when it was lost."""
+
+
+def _once_more(request: Request) -> Request:
+    """The INVITE with the next number, as a new transaction (§8.1.3.5)."""
+    again = request.copy()
+    again.headers.remove("Via")
+    number, method = again.cseq
+    again.headers.set("CSeq", f"{number + 1} {method}")
+    return again
 
 
 def _best(finals: list[int]) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sivo.calls import causes
 from sivo.calls.causes import Cause
-from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
+from sivo.calls.legs import SDP_TYPE, Leg, sdp_of, warning
 from sivo.sip.dialog import Dialog
 from sivo.sip.errors import NotAcceptable, SipParseError
 from sivo.sip.message import Request
-from sivo.sip.offer_answer import AudioStream, audio_of
+from sivo.sip.offer_answer import AudioStream
 from sivo.sip.peer import Peer
 from sivo.sip.pending import Pending
-from sivo.sip.sdp import SessionDescription
+from sivo.sip.sdes import SrtpPolicy
 from sivo.sip.transactions import ServerTransaction
 from sivo.sip.udp import SipUdp
 
@@ -19,8 +19,8 @@ from sivo.sip.udp import SipUdp
 class CallerLeg(Leg):
     """INVITE received, until the BYE. Raises SipParseError for an offer that cannot be read."""
 
-    def __init__(self, sip: SipUdp, txn: ServerTransaction, source: Peer) -> None:
-        super().__init__(sip, source)
+    def __init__(self, sip: SipUdp, txn: ServerTransaction, source: Peer, srtp: SrtpPolicy = SrtpPolicy.OFF) -> None:
+        super().__init__(sip, source, srtp)
         self._txn = txn
         self.invite = txn.request
         self.acked = False
@@ -32,13 +32,20 @@ class CallerLeg(Leg):
         self._provisional: set[int] = set()
         #: None for an INVITE without SDP: then we offer in the 200.
         self.offer = sdp_of(self.invite.body, self.invite.content_type)
-        #: False when there is an offer without audio for us (answer 488).
-        self.acceptable = self.offer is None or _has_audio(self.offer)
+        #: Why there can be no audio with this phone (answer 488); empty: there can.
+        self.refusal = self._refusal()
 
     @property
     def pending(self) -> Pending:
         """The INVITE, for who has to refuse it in our place."""
         return Pending.received(self._txn)
+
+    def _refusal(self) -> str:
+        try:
+            self.session.check(self.offer)
+        except NotAcceptable as error:
+            return error.message
+        return ""
 
     def ring(self) -> None:
         """180."""
@@ -74,6 +81,8 @@ class CallerLeg(Leg):
         headers = [("Retry-After", str(retry_after))] if retry_after is not None else []
         if cause is not None:
             headers.append(("Reason", causes.reason_header(cause)))
+        if status == 488:
+            headers += warning(self.refusal)
         self.ended = True
         self.sip.respond(self._txn, self._txn.response(status, phrase, headers=headers))
 
@@ -112,11 +121,3 @@ class CallerLeg(Leg):
         self.acked = True
         if self._bye_cause is not None:
             self.send_bye(self._bye_cause)
-
-
-def _has_audio(offer: SessionDescription) -> bool:
-    try:
-        audio_of(offer)
-    except NotAcceptable:
-        return False
-    return True

@@ -11,6 +11,7 @@ from sivo.sip.dialog import Dialog
 from sivo.sip.message import Request, Response
 from sivo.sip.offer_answer import AudioStream, LocalSession
 from sivo.sip.peer import Peer
+from sivo.sip.sdes import SrtpPolicy
 from sivo.sip.sdp import SessionDescription
 from sivo.sip.session_timer import SessionTerms
 from sivo.sip.transactions import ClientTransaction, ServerTransaction, State
@@ -18,12 +19,19 @@ from sivo.sip.udp import SipUdp
 
 SDP_TYPE = "application/sdp"
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK, REFER"
+#: Transports whose SDP may carry keys.
+SECURE = ("TLS", "WSS")
 SUPPORTED = ("timer", "100rel", "replaces")
 
 
 def sdp_of(body: bytes, content_type: str) -> SessionDescription | None:
     """The session description in a message, or None when it carries none. Raises SipParseError."""
     return SessionDescription.parse(body) if body and content_type == SDP_TYPE else None
+
+
+def warning(refusal: str) -> list[tuple[str, str]]:
+    """What goes into a 488 that a person may have to understand (RFC 3261 §20.43)."""
+    return [("Warning", f'399 sivo "{refusal}"')] if refusal else []
 
 
 def unsupported(txn: ServerTransaction) -> Response | None:
@@ -48,9 +56,10 @@ def _takes_sdp(request: Request) -> bool:
 
 
 class Leg:
-    """One phone in a call, from the first message to the BYE. ``port`` is our RTP port towards it."""
+    """One phone in a call, from the first message to the BYE. ``port`` is our RTP port towards it, ``srtp`` the policy
+    of whose phone it is."""
 
-    def __init__(self, sip: SipUdp, peer: Peer) -> None:
+    def __init__(self, sip: SipUdp, peer: Peer, srtp: SrtpPolicy = SrtpPolicy.OFF) -> None:
         self.sip = sip
         self.peer = peer
         self.dialog: Dialog | None = None
@@ -58,7 +67,7 @@ class Leg:
         self.early: Dialog | None = None
         self.port = 0
         self._ended = False
-        self.session = LocalSession(sip.contact_for(peer)[0])
+        self.session = LocalSession(sip.contact_for(peer)[0], srtp=srtp, secure=peer.transport in SECURE)
         self._bye: ClientTransaction | None = None
         #: What was agreed about refreshes, and the timers of them (room ``session_refresh``).
         self.terms: SessionTerms | None = None

@@ -52,6 +52,7 @@ class MediaSession:
         call: str,
         key: bytes,
         sealed_key: bytes,
+        about: bytes,
         record: bool,
         on_refused: Callable[[SivoError], None],
     ) -> MediaSession:
@@ -67,6 +68,7 @@ class MediaSession:
                 call=call,
                 journal_key=key,
                 journal_key_sealed=sealed_key,
+                about=about,
                 record=record,
             )
         except SivoError:
@@ -94,6 +96,7 @@ class MediaSession:
 
     def set_remote(self, leg: str, stream: AudioStream, signalled_from: Peer) -> None:
         """Where and how to send on a leg; again after each new agreement with the phone at ``signalled_from``."""
+        keys = stream.srtp
         remote = wire.Remote(
             host=stream.host,
             port=stream.port,
@@ -106,6 +109,7 @@ class MediaSession:
             rtcp_port=stream.rtcp_port,
             rtcp_mux=stream.rtcp_mux,
             keys_as_sound=leg in self.keys_as_sound,
+            srtp=None if keys is None else wire.SrtpKeys(suite=keys.suite, ours=keys.ours, theirs=keys.theirs),
         )
         self._tell(wire.SetRemote, leg=self.names.get(leg, leg), remote=remote)
 

@@ -16,7 +16,7 @@ from sivo.calls import refer
 from sivo.calls.call import Call
 from sivo.calls.caller_leg import CallerLeg
 from sivo.calls.exchange import Exchange
-from sivo.calls.legs import Leg
+from sivo.calls.legs import Leg, warning
 from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CHANNELS
 from sivo.calls.seating import Seating
@@ -59,11 +59,12 @@ class Replacing:
             self._s.sip.respond(txn, txn.response(481))
             return
         call, leg = found
-        leg_of_phone = CallerLeg(self._s.sip, txn, source)
+        leg_of_phone = CallerLeg(self._s.sip, txn, source, extension.srtp)
         status = self._refusal(call, leg, leg_of_phone, values[0])
         if status:
             leg_of_phone.ended = True
-            self._s.sip.respond(txn, txn.response(status))
+            told = warning(leg_of_phone.refusal) if status == 488 else []
+            self._s.sip.respond(txn, txn.response(status, headers=told))
             return
         side = call.side_of(leg)
         assert side is not None
@@ -84,7 +85,7 @@ class Replacing:
             return 486
         if call.transfer is not None or leg.refreshing is not None:
             return 491
-        return 488 if phone.offer is None or not phone.acceptable else 0
+        return 488 if phone.offer is None or phone.refusal else 0
 
     async def _take(self, call: Call, transfer: Transfer, phone: CallerLeg, txn: ServerTransaction) -> None:
         assert call.media is not None

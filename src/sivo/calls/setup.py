@@ -24,6 +24,7 @@ from sivo.routing.decide import Refuse, RouteDecision, ToAgent, ToExtension, ToT
 from sivo.routing.directory import Did, Extension, Tenant, Trunk
 from sivo.routing.targets import agent_of
 from sivo.sip.peer import Peer
+from sivo.sip.sdes import SrtpPolicy
 from sivo.sip.transactions import ServerTransaction
 
 NOT_ACCEPTABLE = Refuse(488, "Not Acceptable Here", "INCOMPATIBLE_DESTINATION")
@@ -88,7 +89,7 @@ class Setup:
         if self.closed or picture is None or self._s.directory.too_old:
             self._s.sip.respond(txn, txn.response(503, headers=[("Retry-After", str(RETRY_AFTER))]))
             return
-        caller = CallerLeg(self._s.sip, txn, source)
+        caller = CallerLeg(self._s.sip, txn, source, extension.srtp if extension else SrtpPolicy.OFF)
         agent = route.target.agent if isinstance(route.target, ToAgent) else None
         snapshot = picture.snapshot(route.did, agent)
         config = snapshot.reader()
@@ -137,7 +138,7 @@ def _first_input(route: RouteDecision, caller: CallerLeg) -> Input:
     match route.target:
         case Refuse(status, phrase, cause):
             return ev.RoutedNowhere(status, phrase, cause)
-        case _ if not caller.acceptable:
+        case _ if caller.refusal:
             return ev.RoutedNowhere(NOT_ACCEPTABLE.status, NOT_ACCEPTABLE.phrase, NOT_ACCEPTABLE.cause)
         case ToAgent():
             return ev.RoutedToAgent()

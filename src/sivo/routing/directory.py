@@ -17,6 +17,7 @@ from sivo.routing import numbers
 from sivo.routing.target_spec import TargetSpec
 from sivo.schedules.hours import Schedule
 from sivo.sip.peer import Peer, unbracketed
+from sivo.sip.sdes import SrtpPolicy
 
 if TYPE_CHECKING:
     from sivo.config.policies import Policy
@@ -50,6 +51,7 @@ class Extension:
     password: str = field(default="", repr=False)
     #: Softphones: digest user names with their own secrets.
     devices: Mapping[str, str] = field(default_factory=dict, repr=False)
+    srtp: SrtpPolicy = SrtpPolicy.OPTIONAL
 
     def password_of(self, account: str) -> str | None:
         """The secret that goes with a digest user name of this extension; None when it is none (any more)."""

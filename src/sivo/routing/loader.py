@@ -37,6 +37,7 @@ from sivo.routing.pinning import Pinner
 from sivo.routing.target_spec import spec_of
 from sivo.schedules.hours import Schedule
 from sivo.schedules.resources import schedule_of
+from sivo.sip.sdes import SrtpPolicy
 from sivo.transcription.policy import FIELDS as TRANSCRIPTION_FIELDS
 from sivo.vault.vault import Vault
 
@@ -204,6 +205,7 @@ def extension_of(resource: Resource) -> Extension:
         number=str(body["number"]),
         name=str(body.get("name") or ""),
         user_id=UUID(str(body["user"])) if body.get("user") else None,
+        srtp=SrtpPolicy(body.get("srtp") or SrtpPolicy.OPTIONAL),
     )
 
 

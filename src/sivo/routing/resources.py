@@ -47,6 +47,8 @@ class Extension(Body):
     name: Name | None = None
     #: The person it belongs to.
     user: UUID | None = None
+    #: Whether the audio of its phones is protected (SRTP, with keys over TLS): ``optional`` where a phone can.
+    srtp: Literal["off", "optional", "required"] = "optional"
     active: bool = True
 
 

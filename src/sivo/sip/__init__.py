@@ -9,6 +9,7 @@ Modules, one RFC object each (RFC 3261 unless said otherwise)::
     via.py          Via                                     §20.42, RFC 3581
     message.py      Request, Response, parse, new_request   §7
     sdp.py          SessionDescription, Media, Origin       RFC 4566
+    sdes.py         SrtpPolicy, Crypto, StreamKeys          RFC 4568: keys for SRTP
     offer_answer.py LocalSession, AudioStream, Direction    RFC 3264: offer(), answer(), audio_of()
     digest.py       ha1, Challenge, Credentials, DigestClient      RFC 7616/8760, client side
     digest_server.py DigestServer, Verdict                  stateless signed nonces

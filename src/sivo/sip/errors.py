@@ -24,8 +24,8 @@ class SipParseError(SivoError):
 class NotAcceptable(SivoError):  # noqa: N818 - named after the answer it causes
     """An SDP offer or answer has no audio stream that we can take: answer 488 (RFC 3261 §21.4.26)."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(SIP_NOT_ACCEPTABLE, message, where="SDP", remedy="offer PCMU or PCMA over RTP/AVP")
+    def __init__(self, message: str, remedy: str = "offer PCMU or PCMA over RTP/AVP") -> None:
+        super().__init__(SIP_NOT_ACCEPTABLE, message, where="SDP", remedy=remedy)
 
 
 class OutOfOrder(SivoError):  # noqa: N818 - named after what happened
