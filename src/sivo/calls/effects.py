@@ -10,8 +10,8 @@ from typing import Any
 from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.base.ids import uuid7
+from sivo.calls import about, answering_agent, callee, key_use, keys, live_transcription
 from sivo.calls import actions as act
-from sivo.calls import answering_agent, callee, key_use, keys, live_transcription
 from sivo.calls import inputs as ev
 from sivo.calls.actions import Action
 from sivo.calls.call import Call
@@ -144,6 +144,7 @@ class Effects:
                 call=str(call.id),
                 key=key,
                 sealed_key=sealed,
+                about=about.seal(key, call),
                 record=call.capture.recording.capture,
                 on_refused=lambda error: call.post(ev.MediaRefused(error.code, error.message)),
             )

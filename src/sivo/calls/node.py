@@ -123,11 +123,12 @@ class CallNode:
         await self._hep.start(services.sip.contact_for)
         await self._orders.start()
         await self._live.start()
-        Orphans(services, self._ladder, remains).hang_up()
+        orphans = Orphans(services, self._ladder, remains)
+        orphans.hang_up()
         if not await services.media.wait_ready(MEDIA_WAIT):
             log.warning("no media process yet; calls get 503 until there is one")
         await self.switchboard.orphans_closed(BYE_WAIT)
-        await self.switchboard.recovery.finish(remains)
+        await self.switchboard.recovery.finish(remains, orphans.unknown)
         self._trunks.start()
         self._expiry = asyncio.create_task(self._expire(), name="registrar-expiry")
 

@@ -10,6 +10,8 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from sivo.base import logs
 from sivo.base.errors import SivoError
 from sivo.base.node import node_id
@@ -57,6 +59,12 @@ class Orphans:
         if sent:
             log.warning("orphaned phones were hung up on", phones=sent)
         return sent
+
+    def unknown(self, row: asyncpg.Record, caller: dict[str, Any]) -> None:
+        """A call that had no row: only its journal knows of the caller."""
+        self._rows[row["id"]] = row
+        self._left = [(row["id"], caller)]
+        self.hang_up()
 
     def _end(self, call_id: UUID, stored: dict[str, Any]) -> None:
         if "pending" not in stored:

@@ -7,6 +7,7 @@ says what happened; commits are idempotent, so that reading too much does no har
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,10 +19,12 @@ import asyncpg
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.base.errors import SivoError
+from sivo.base.ids import uuid7
 from sivo.calls import causes, events, facts, store
+from sivo.calls.about import About, unseal
 from sivo.calls.facts import FactContext
 from sivo.calls.records import Recorder, Write
-from sivo.calls.store import CallRow, EndRow
+from sivo.calls.store import CallRow, DecisionRow, EndRow
 from sivo.calls.writer import finish_session
 from sivo.db.scopes import Connection, Database
 from sivo.events import outbox
@@ -41,6 +44,9 @@ class Found:
     facts: list[Fact] = field(default_factory=list)
     recorded: bool = False
     last_ms: int = 0
+    #: When the first party heard the other, by the journal's own clock; None: nobody did.
+    answered_at: datetime | None = None
+    about: About | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,14 @@ class Recovery:
         except SivoError as error:
             log.error("a journal cannot be read", tenant=str(tenant_id), call=str(call_id), error=str(error))
             return Found()
+        about = unseal(key, header.about)
+        answered_at = None
+        if journal.last_index >= 0:
+            written_to = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            answered_at = written_to - timedelta(milliseconds=journal.last_ms)
+        talked = talked or (answered_at is not None and about is not None and about.row.agent_id is not None)
         facts_ = [*journal.facts, *(_missing_end(journal) if talked else ())]
-        return Found(facts_, recorded=journal.frame_count > 0, last_ms=journal.last_ms)
+        return Found(facts_, journal.frame_count > 0, journal.last_ms, answered_at, about)
 
     async def look(self) -> Remains:
         """What an earlier process of this node left open; to be asked before the first call of this one."""
@@ -93,13 +105,13 @@ class Recovery:
             )
         return Remains(rows, sorted(self._dir.glob(f"*{SUFFIX}")), [(leg["call_id"], leg["dialog"]) for leg in legs])
 
-    async def finish(self, remains: Remains) -> None:
-        """Bring home what was found."""
+    async def finish(self, remains: Remains, unknown: Callable[[asyncpg.Record, dict[str, Any]], None]) -> None:
+        """Bring home what was found. ``unknown`` gets the row and the caller of each call that had no row."""
         for row in remains.calls:
             await self._finish(row)
         known = {str(row["id"]) for row in remains.calls}
         for path in remains.journals:
-            await self._adopt(path, known)
+            await self._adopt(path, known, unknown)
 
     async def _finish(self, row: asyncpg.Record) -> None:
         tenant_id, call_id = row["tenant_id"], row["id"]
@@ -113,7 +125,9 @@ class Recovery:
         self._recorder.put(Write(tenant_id, call_id, lambda conn: _close(conn, row, self._node, found, at)))
         log.warning("call recovered", tenant=str(tenant_id), call=str(call_id), facts=len(found.facts))
 
-    async def _adopt(self, path: Path, known: set[str]) -> None:
+    async def _adopt(
+        self, path: Path, known: set[str], unknown: Callable[[asyncpg.Record, dict[str, Any]], None]
+    ) -> None:
         """A journal whose call never got its row: the platform died between the two, or the database was away."""
         if path.stem in known:
             return
@@ -126,17 +140,32 @@ class Recovery:
         async with self._database.tenant(tenant_id) as conn:
             exists = await conn.fetchval("select true from call where id = $1", call_id)
         if not exists:
-            await self._make_row(header, tenant_id, call_id, str(path))
+            about = (await self.read(tenant_id, call_id, talked=False)).about
+            record = await self._make_row(header, tenant_id, call_id, str(path), about)
+            if about is not None:
+                unknown(record, about.caller)
+            await self._finish(record)
 
-    async def _make_row(self, header: Header, tenant_id: UUID, call_id: UUID, path: str) -> None:
+    async def _make_row(
+        self, header: Header, tenant_id: UUID, call_id: UUID, path: str, about: About | None
+    ) -> asyncpg.Record:
         created_at = datetime.fromtimestamp(header.created_at / 1000, UTC)
-        row = CallRow(call_id, tenant_id, "inbound", "unknown", "unknown", created_at)
+        row = about.row if about else CallRow(call_id, tenant_id, "inbound", "unknown", "unknown", created_at)
         async with self._database.tenant(tenant_id) as conn:
-            await store.insert_call(conn, row)
+            if await store.insert_call(conn, row):
+                await outbox.put(conn, tenant_id, events.CREATED, events.created(row))
             await store.mark_media(conn, call_id, 0, path)
+            for kind, details in about.decisions.items() if about else ():
+                await store.insert_decision(conn, tenant_id, call_id, _decision(kind, details, self._clock.now()))
             record = await conn.fetchrow("select * from call where id = $1", call_id)
         assert record is not None
-        await self._finish(record)
+        return record
+
+
+def _decision(kind: str, details: dict[str, Any], at: datetime) -> DecisionRow:
+    done, refused = ("record", "refuse") if kind == "recording" else ("transcribe", "refuse")
+    outcome = done if details.get("capture") else refused
+    return DecisionRow(uuid7(), at, kind, "setup", outcome, str(details.get("rule", "")), "from the journal", details)
 
 
 async def fact_context(conn: Connection, row: asyncpg.Record) -> FactContext:
@@ -154,7 +183,9 @@ async def fact_context(conn: Connection, row: asyncpg.Record) -> FactContext:
 async def _close(conn: Connection, row: asyncpg.Record, node: str, found: Found, at: datetime) -> None:
     """End the call if nobody did, then finish it; all of it idempotent."""
     call = call_row(row)
-    answered_at = row["answered_at"]
+    answered_at = row["answered_at"] or found.answered_at
+    if answered_at is not None and await store.mark_answered(conn, call.id, answered_at):
+        await outbox.put(conn, call.tenant_id, events.ANSWERED, events.answered(call, answered_at))
     duration_ms = found.last_ms if answered_at else 0
     end = EndRow(
         ended_at=(answered_at or row["created_at"]) + timedelta(milliseconds=duration_ms),

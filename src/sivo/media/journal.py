@@ -51,6 +51,8 @@ class Header(msgspec.Struct, kw_only=True):
     nonce_prefix: bytes
     #: Unix milliseconds.
     created_at: int
+    #: Sealed by ``call``: what call this is.
+    about: bytes = b""
     version: int = 1
     #: Both channels: G.711 mu-law, 8 kHz.
     codec: str = "PCMU"

@@ -101,6 +101,7 @@ class MediaProcess:
             key_sealed=command.journal_key_sealed,
             nonce_prefix=secrets.token_bytes(4),
             created_at=self._wall_ms(),
+            about=command.about,
         )
         path = self.parts.journal_dir / f"{command.session}{journal.SUFFIX}"
         writer = JournalWriter(path, header, command.journal_key, self.parts.disk)

@@ -9,7 +9,7 @@ import time
 from call_house import DID, House
 
 from sivo.calls.node import CallNode
-from support.raw_phone import sdp
+from support.raw_phone import RawPhone, sdp
 from support.rtp_phone import RtpPhone
 
 
@@ -157,6 +157,34 @@ async def test_a_call_that_rang_when_the_call_role_was_killed_ends_at_every_phon
         await asyncio.sleep(0.1)
         assert [one.method for one in ringing.inbox if not one.status] == ["INVITE", "CANCEL", "ACK"]
         assert [one.method for one in late.inbox if not one.status] == ["INVITE", "CANCEL", "ACK", "BYE"]
+    finally:
+        await second.stop()
+
+
+async def test_a_call_whose_row_was_not_written_yet_is_known_from_its_journal(house: House) -> None:
+    """Killed between the 200 and the commit: nothing is in the database, all of it is in the journal."""
+    services = house.node.services
+    await services.recorder.drain(5)
+    await services.recorder.stop()  # from here on nothing reaches the database
+    phone = await RawPhone.open("+34600111222", "carrier.example", "", house.sip, "127.0.0.8")
+    house.phones.append(phone)
+    assert (await phone.invite(DID, 4000, auth=False)).status == 200
+    await asyncio.sleep(0.3)
+    await house.kill_node()
+    assert await house.fetch("select 1 from call") == []
+
+    second = CallNode(house.settings, house.database, house.vault)
+    await second.start()
+    try:
+        assert 'text="node_failure"' in (await phone.wait("BYE")).headers["reason"]
+        call = await house.until("select * from call where finished")
+        assert (call["from_number"], call["to_number"], call["did_id"]) == ("+34600111222", DID, house.ids["did"])
+        assert (call["hangup_cause"], call["trunk_id"]) == ("node_failure", house.ids["trunk"])
+        assert call["answered_at"] is not None and call["exit_reason"] == "node_failure"
+        assert len(await house.fetch("select 1 from recording")) == 1
+        async with house.database.platform("test: outbox") as conn:
+            types = [row["type"] for row in await conn.fetch("select type from outbox")]
+        assert sorted(types) == sorted(set(types)) and {"call.created", "call.answered", "call.ended"} <= set(types)
     finally:
         await second.stop()
 

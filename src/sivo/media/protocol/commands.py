@@ -16,6 +16,8 @@ class OpenSession(Message, kw_only=True):
     journal_key: bytes
     #: Vault envelope of ``journal_key``; stored in the journal's header so that others can open it.
     journal_key_sealed: bytes
+    #: Sealed by ``call`` for whoever reads the journal after a kill; stored in its header as it is.
+    about: bytes = b""
     record: bool = False
 
 
