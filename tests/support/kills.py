@@ -53,6 +53,29 @@ def kill(node: Node, role: str, index: int = 0) -> float:
     return time.monotonic()
 
 
+def kill_everything(node: Node) -> None:
+    """SIGKILL the supervisor, every role and the embedded PostgreSQL, as a power cut would for the processes."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    doomed = [node.platform.pid]
+    for pid in doomed:
+        doomed += children.get(pid, [])
+    for pid in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def start_again(node: Node) -> float:
+    """The whole node once more on the same data; seconds until every role served."""
+    begun = time.monotonic()
+    await node.platform.start(patience=150.0, fresh=False)
+    return time.monotonic() - begun
+
+
 #: Sockets on which roles serve once they are ready, below ``run`` of the node's home.
 _SOCKETS = {"media": "media-{}.sock", "api": "api.sock"}
 
