@@ -9,37 +9,9 @@ import ssl
 from pathlib import Path
 
 from call_house import House
+from secure_phone import StreamPhone
 
-from support.raw_phone import RawPhone, sdp
-
-
-class StreamPhone(RawPhone):
-    """A phone on a TCP or TLS connection of its own."""
-
-    protocol = "TCP"
-
-    async def connect(self, port: int, context: ssl.SSLContext | None = None) -> StreamPhone:
-        self.protocol = "TLS" if context else "TCP"
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-        self.host, self.port = self._writer.get_extra_info("sockname")[:2]
-        self._task = asyncio.create_task(self._listen())
-        return self
-
-    async def _listen(self) -> None:
-        while True:
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            length = int(re.search(rb"Content-Length: (\d+)", head).group(1))  # type: ignore[union-attr]
-            self.datagram_received(head + await self._reader.readexactly(length), ("", 0))
-
-    def send(self, text: str) -> None:
-        self._writer.write(text.encode())
-
-    def close(self) -> None:
-        self._task.cancel()
-        self._writer.close()
-
-    def _via(self) -> str:
-        return super()._via().replace("/UDP", f"/{self.protocol}")
+from support.raw_phone import sdp
 
 
 async def test_a_phone_on_tcp_and_one_on_tls_call_each_other(open_house: House) -> None:
