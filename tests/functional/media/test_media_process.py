@@ -163,7 +163,8 @@ async def test_new_call_process_gets_unacknowledged_facts_again(media: Media) ->
     assert (await second.hello).sessions == ["again"]
     await second.fact(wire.Digit, 2)
     await second.fact(wire.CaptureChanged)
-    assert [fact.seq for fact in second.facts] == [3, 4, 5]
+    again = [fact.seq for fact in second.facts]  # a busy machine adds a SlowCallback
+    assert again == list(range(3, 3 + len(again))) and len(again) - len(second.bodies(wire.SlowCallback)) == 3
     assert [body.digit for body in second.bodies(wire.Digit)] == ["2", "3"]
     await second.send(wire.CloseSession, session="again", reason="normal")
     await phone.close()
