@@ -23,6 +23,7 @@ from support.ears import Ears
 from support.kills import pids, rows
 from support.ports import free_port
 from support.provider_double import Double
+from support.raw_phone import RawPhone
 from support.running_node import CARRIER, Node, running_node
 from support.sipp_run import Counted, Running, sipp, started
 
@@ -56,10 +57,15 @@ class Hall:
     @asynccontextmanager
     async def answering(self, *options: str) -> AsyncIterator[Running]:
         """SIPp's ``uas`` as the phone of extension 202, registered with the password of that extension."""
-        async with self.company.phone("202") as phone:
-            # One contact for all tests; answers come to the socket that asks (rport).
-            phone.port = self.phone_port
-            assert (await phone.register(3600)).status == 200
+        # Registered from the socket at which SIPp will answer: that is where calls go to (as behind NAT).
+        server = ("127.0.0.1", self.node.platform.ports.sip)
+        _, phone = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: RawPhone("202", self.company.domain, self.company.passwords["202"], server),
+            local_addr=("127.0.0.1", self.phone_port),
+        )
+        assert (await phone.register(3600)).status == 200
+        phone.close()
+        await asyncio.sleep(0.1)
         where = ("-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", str(self.phone_port), "-mp", "35200")
         async with started("-sn", "uas", *where, *options, cwd=self.cwd) as process:
             await asyncio.sleep(0.5)

@@ -20,7 +20,9 @@ class Exchange:
         self._ladder = ladder
         self._calls: dict[UUID, Call] = {}
         self._invites: dict[int, Call] = {}
-        self._by_sip_call_id: dict[str, Call] = {}
+        #: A Call-ID alone names no dialog (RFC 3261 §12): a third party that connects two calls, or a carrier that
+        #: brings our own call back, uses one for several. Whose ladder the messages stand in: the first one's.
+        self._by_sip_call_id: dict[str, list[Call]] = {}
         self._clients: dict[int, tuple[Call, Branch]] = {}
         #: What has to be undone when a call is forgotten.
         self._traces: dict[UUID, list[Callable[[], object]]] = {}
@@ -70,9 +72,11 @@ class Exchange:
 
     def by_dialog(self, dialog_id: DialogId) -> tuple[Call, Leg] | None:
         """Call and leg of a dialog."""
-        call = self._by_sip_call_id.get(dialog_id.call_id)
-        leg = call.leg_of(dialog_id) if call else None
-        return (call, leg) if call is not None and leg is not None else None
+        for call in self._by_sip_call_id.get(dialog_id.call_id, ()):
+            leg = call.leg_of(dialog_id)
+            if leg is not None:
+                return call, leg
+        return None
 
     def by_client(self, txn: ClientTransaction) -> tuple[Call, Branch] | None:
         """Call and branch of an INVITE of ours."""
@@ -85,8 +89,12 @@ class Exchange:
             forget()
 
     def _learn_sip(self, call: Call, sip_call_id: str) -> None:
-        if sip_call_id not in self._by_sip_call_id:
+        known = self._by_sip_call_id.get(sip_call_id)
+        if not known:
             self._claim(call, sip_call_id)
+        elif call not in known:
+            known.append(call)
+            self._traces[call.id].append(lambda: self._release(call, sip_call_id))
 
     def move(self, sip_call_id: str, call: Call) -> None:
         """A dialog belongs to another call from now on."""
@@ -95,17 +103,27 @@ class Exchange:
 
     def adopt(self, sip_call_id: str, call: Call) -> bool:
         """A new dialog of a running call; False when that Call-ID is another call's."""
-        if self._by_sip_call_id.get(sip_call_id, call) is not call or call.id not in self._traces:
+        if self._by_sip_call_id.get(sip_call_id, [call]) != [call] or call.id not in self._traces:
             return False
         self._learn_sip(call, sip_call_id)
         return True
 
     def _claim(self, call: Call, sip_call_id: str) -> None:
-        self._by_sip_call_id[sip_call_id] = call
+        known = self._by_sip_call_id.setdefault(sip_call_id, [])
+        if call in known:
+            known.remove(call)
+        known.insert(0, call)
         self._ladder.claim(sip_call_id, call.writer)
         self._traces[call.id].append(lambda: self._release(call, sip_call_id))
 
     def _release(self, call: Call, sip_call_id: str) -> None:
-        if self._by_sip_call_id.get(sip_call_id) is call:
+        known = self._by_sip_call_id.get(sip_call_id, [])
+        if call not in known:
+            return
+        first = known[0] is call
+        known.remove(call)
+        if not known:
             del self._by_sip_call_id[sip_call_id]
             self._ladder.release(sip_call_id)
+        elif first:
+            self._ladder.claim(sip_call_id, known[0].writer)

@@ -234,3 +234,14 @@ async def test_loops_strays_and_hops(house: House) -> None:
     looped = phone.request("INVITE", f"sip:{DID}@127.0.0.1", sdp(phone.host, 4000), cseq=phone.cseq)
     phone.send(looped)
     assert (await phone.wait(482)).method == "INVITE"
+
+
+async def test_two_calls_with_one_call_id_are_told_apart_by_their_tags(house: House) -> None:
+    """A third party that connects two calls, or a carrier that brings our own call back, uses one Call-ID (§12)."""
+    one, two = await carrier(house), await carrier(house)
+    two.call_id = one.call_id
+    for phone in (one, two):
+        ask(phone, DID, sdp(phone.host, 4000))
+        up(phone, await phone.wait((200, "INVITE")))
+    for phone in (two, one):
+        assert (await again(phone, "BYE")).status == 200
