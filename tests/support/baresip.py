@@ -6,9 +6,12 @@ without one).
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +51,18 @@ class Account:
     proxy: str
     auth_user: str | None = None
     answer: str = "manual"
+    transport: str = "udp"
+    #: ``srtp-mand``: RTP/SAVP; ``srtp``: keys under RTP/AVP.
+    mediaenc: str = ""
 
     def line(self) -> str:
         """A line of baresip's ``accounts`` file."""
         auth = f";auth_user={self.auth_user}" if self.auth_user else ""
+        protected = f";mediaenc={self.mediaenc}" if self.mediaenc else ""
         return (
-            f"<sip:{self.user}@{self.domain}>;auth_pass={self.password}{auth};answermode={self.answer}"
-            f';outbound="sip:{self.proxy};transport=udp";regint=60;ptime=20\n'
+            f"<sip:{self.user}@{self.domain};transport={self.transport}>;auth_pass={self.password}{auth}"
+            f";answermode={self.answer}{protected}"
+            f';outbound="sip:{self.proxy};transport={self.transport}";regint=60;ptime=20\n'
         )
 
 
@@ -80,16 +88,25 @@ class Baresip:
         voice: Path | None = None,
         commands: tuple[str, ...] = (),
         seconds: int = 30,
+        authority: Path | None = None,
+        control: int = 0,
     ) -> None:
+        """``authority``: the CA (PEM) that it trusts, for TLS. ``control``: port of :meth:`command`."""
+        self._control = control
         self._directory = tempfile.TemporaryDirectory(prefix="baresip-")
         self.path = Path(self._directory.name)
         self.dump = self.path / "heard"
         self.dump.mkdir()
         self.log = self.path / "log"
         spoken = voice or _silence(self.path / "silence.wav", seconds)
-        (self.path / "config").write_text(
-            _CONFIG.format(host=host, port=port, source=f"aufile,{spoken}", rtp=rtp, rtp_end=rtp + 19, dump=self.dump)
+        config = _CONFIG.format(
+            host=host, port=port, source=f"aufile,{spoken}", rtp=rtp, rtp_end=rtp + 19, dump=self.dump
         )
+        if authority is not None:
+            config += f"sip_cafile {authority}\nmodule srtp.so\n"
+        if control:
+            config += f"module_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n"
+        (self.path / "config").write_text(config)
         (self.path / "accounts").write_text(account.line())
         (self.path / "contacts").write_text("")
         self._arguments = ["baresip", "-f", str(self.path), "-t", str(seconds)]
@@ -114,6 +131,23 @@ class Baresip:
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    def command(self, name: str, params: str = "") -> str:
+        """Give one of its commands (``/help`` of its prompt lists them); its answer."""
+        body = json.dumps({"command": name, "params": params, "token": "test"}).encode()
+        with socket.create_connection(("127.0.0.1", self._control), 5) as line:
+            line.sendall(b"%d:%s," % (len(body), body))
+            data, deadline = b"", time.monotonic() + 5
+            while time.monotonic() < deadline:
+                data += line.recv(65536)
+                size, colon, rest = data.partition(b":")
+                while colon and len(rest) > int(size):
+                    message, data = json.loads(rest[: int(size)]), rest[int(size) + 1 :]
+                    if message.get("response"):
+                        assert message["ok"], message
+                        return str(message["data"])
+                    size, colon, rest = data.partition(b":")
+        raise TimeoutError(name)
 
     def output(self) -> str:
         """Everything that it printed so far."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from call_house import House
+from secure_phone import authority
 
 from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
@@ -102,3 +105,14 @@ async def open_house(settings: Settings, database: Database) -> AsyncIterator[Ho
     """A call role that serves every address of both families."""
     async with running(settings.model_copy(update={"sip_host": "::"}), database, 1) as made:
         yield made
+
+
+@pytest.fixture
+async def secure_house(
+    settings: Settings, database: Database, tmp_path: Path
+) -> AsyncIterator[tuple[House, ssl.SSLContext, Path]]:
+    """A call role with a certificate by a CA of the test's own, what phones trust, and that CA."""
+    ca, certificate, key = authority(tmp_path / "tls")
+    shown = {"sip_tls_certificate": certificate, "sip_tls_key": key}
+    async with running(settings.model_copy(update=shown), database, 1) as house:
+        yield house, ssl.create_default_context(cafile=str(ca)), ca

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import audioop
 import base64
 import datetime
 import ipaddress
@@ -10,6 +11,7 @@ import os
 import re
 import ssl
 from pathlib import Path
+from typing import Any
 
 from call_desk import Desk
 from call_house import PASSWORD, House
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from sivo.media import journal
 from support.raw_phone import Message, RawPhone, sdp
 from support.rtp_phone import RtpPhone
 from support.srtp_reference import Stream
@@ -178,6 +181,15 @@ class SecurePhone(StreamPhone):
             self.rtp.secure(self.suite, ours, theirs)
             body = self._protected(tag, ours)
         self.answer(request, 200, "OK", body)
+
+
+async def channels(house: House, call: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The record as PCM16: caller, callee."""
+    path = Path(call["journal_path"])
+    key = await house.vault.open(house.tenant, journal.KEY_PURPOSE, journal.read_header(path).key_sealed)
+    frames = list(journal.read(path, key).frames())
+    left, right = (b"".join(getattr(frame, name) for frame in frames) for name in ("caller", "agent"))
+    return audioop.ulaw2lin(left, 2), audioop.ulaw2lin(right, 2)
 
 
 async def secure_desk(house: House, number: str, context: ssl.SSLContext, suite: str = CM) -> Desk:

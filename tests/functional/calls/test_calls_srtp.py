@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import audioop
 import secrets
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from call_desk import HERTZ, Desk, desk
 from call_house import AUTHOR, House
-from secure_phone import GCM, SecurePhone, SecureRtp, authority, secure_desk
+from secure_phone import GCM, SecurePhone, SecureRtp, channels, secure_desk
 
-from conftest import running
-from sivo.base.settings import Settings
-from sivo.db.scopes import Database
-from sivo.media import journal
 from support.raw_phone import Message, sdp
 from support.rtp_phone import level_db
-
-
-@pytest.fixture
-async def secure_house(
-    settings: Settings, database: Database, tmp_path: Path
-) -> AsyncIterator[tuple[House, ssl.SSLContext]]:
-    """A call role with a certificate by a CA of the test's own, and what phones trust."""
-    ca, certificate, key = authority(tmp_path / "tls")
-    shown = {"sip_tls_certificate": certificate, "sip_tls_key": key}
-    async with running(settings.model_copy(update=shown), database, 1) as house:
-        yield house, ssl.create_default_context(cafile=str(ca))
 
 
 def phone(one: Desk) -> SecurePhone:
@@ -42,15 +24,6 @@ def phone(one: Desk) -> SecurePhone:
 def rtp(one: Desk) -> SecureRtp:
     assert isinstance(one.rtp, SecureRtp)
     return one.rtp
-
-
-async def channels(house: House, call: dict[str, Any]) -> tuple[bytes, bytes]:
-    """The record as PCM16: caller, callee."""
-    path = Path(call["journal_path"])
-    key = await house.vault.open(house.tenant, journal.KEY_PURPOSE, journal.read_header(path).key_sealed)
-    frames = list(journal.read(path, key).frames())
-    left, right = (b"".join(getattr(frame, name) for frame in frames) for name in ("caller", "agent"))
-    return audioop.ulaw2lin(left, 2), audioop.ulaw2lin(right, 2)
 
 
 async def reinvite(one: Desk, body: str) -> Message:
@@ -70,9 +43,9 @@ async def call(one: Desk, number: str, body: str | None = None) -> Message:
 
 
 async def test_two_phones_on_tls_are_protected_end_to_end_and_in_the_record(
-    secure_house: tuple[House, ssl.SSLContext], capfd: pytest.CaptureFixture[str]
+    secure_house: tuple[House, ssl.SSLContext, Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    house, trust = secure_house
+    house, trust, _ = secure_house
     one, two = await secure_desk(house, "100", trust), await secure_desk(house, "101", trust, GCM)
     answer = await call(one, "101", phone(one).offer())
     assert answer.status == 200
@@ -121,8 +94,8 @@ async def test_two_phones_on_tls_are_protected_end_to_end_and_in_the_record(
         await closing.close()
 
 
-async def test_policies_of_extensions(secure_house: tuple[House, ssl.SSLContext]) -> None:
-    house, trust = secure_house
+async def test_policies_of_extensions(secure_house: tuple[House, ssl.SSLContext, Path]) -> None:
+    house, trust, _ = secure_house
     plain, two = await desk(house, "100"), await secure_desk(house, "101", trust)
 
     # optional: a phone that takes no keys is rung again without them
