@@ -60,6 +60,7 @@ class RtpPhone(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._task: asyncio.Task[None] | None = None
         self._digits: list[list[tuple[int, bytes, bool]]] = []
+        self._stands = False
 
     @classmethod
     async def open(cls, host: str = "127.0.0.1", port: int = 0, payload_type: int = 0) -> RtpPhone:
@@ -109,6 +110,10 @@ class RtpPhone(asyncio.DatagramProtocol):
             ]
         )
 
+    def timestamp_stands(self, stands: bool) -> None:
+        """Keys do not move the stream's clock, as on a phone whose sound source is late."""
+        self._stands = stands
+
     def start(self) -> None:
         """Begin to send, one packet every 20 ms on an absolute clock."""
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -143,11 +148,14 @@ class RtpPhone(asyncio.DatagramProtocol):
             frame += bytes(2 * FRAME - len(frame))
             payload = audioop.lin2alaw(frame, 2) if self.payload_type == 8 else audioop.lin2ulaw(frame, 2)
             self.send_packet(payload)
-        self.timestamp = (self.timestamp + FRAME) & 0xFFFFFFFF
+            self._stands = False
+        if not self._stands:
+            self.timestamp = (self.timestamp + FRAME) & 0xFFFFFFFF
 
     def _send_digit(self) -> None:
         number, payload, marker = self._digits[0].pop(0)
-        self.send_packet(payload, self.dtmf_payload_type, (self.timestamp - number * FRAME) & 0xFFFFFFFF, marker)
+        begun = self.timestamp if self._stands else self.timestamp - number * FRAME
+        self.send_packet(payload, self.dtmf_payload_type, begun & 0xFFFFFFFF, marker)
         if not self._digits[0]:
             self._digits.pop(0)
 

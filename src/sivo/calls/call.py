@@ -28,6 +28,7 @@ from sivo.transcription.policy import TranscriptionDecision
 if TYPE_CHECKING:
     from sivo.calls.actions import Action
     from sivo.calls.hunting import Hunt
+    from sivo.calls.transfer_code import Typing
     from sivo.config.snapshot import Reader, Snapshot
 
 log = logs.get("calls")
@@ -96,6 +97,8 @@ class Call:
     departed: list[Branch] = field(default_factory=list)
     #: Whereto the API sends a caller who talks with an AI agent.
     told_to: str = ""
+    #: Keys of a transfer code that somebody is pressing, by seat.
+    typing: dict[str, Typing] = field(default_factory=dict)
     #: Numbers the legs that media is given after the first two.
     serial: int = 0
     #: Told each time the call stands elsewhere.

@@ -9,6 +9,7 @@ from sivo.calls.call import Call
 from sivo.calls.callee_fork import Branch
 from sivo.calls.ladder_keeper import LadderKeeper
 from sivo.calls.legs import Leg
+from sivo.media.protocol import Digit, Fact
 from sivo.sip.dialog import DialogId
 from sivo.sip.transactions import ClientTransaction, ServerTransaction
 
@@ -28,6 +29,8 @@ class Exchange:
         self._traces: dict[UUID, list[Callable[[], object]]] = {}
         #: Told of every call that stands elsewhere than before.
         self.phase_changed: Callable[[Call], None] = lambda call: None
+        #: Told of every key that somebody in a call has pressed.
+        self.key_pressed: Callable[[Call, Fact, Digit], None] = lambda call, fact, key: None
 
     def __len__(self) -> int:
         return len(self._calls)

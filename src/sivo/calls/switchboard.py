@@ -62,6 +62,8 @@ class Switchboard:
         match fact.body:
             case wire.ConversationEnded(reason=reason, transfer_to=transfer_to):
                 call.post(ev.ConversationFinished(reason, transfer_to or (reason == "transfer" and call.told_to) or ""))
+            case wire.Digit() as key:
+                self._exchange.key_pressed(call, fact, key)
             case wire.Segment() as segment:
                 self._live.said(call, segment)
             case wire.MediaTimeout(leg=leg) if not leg.startswith("guest"):

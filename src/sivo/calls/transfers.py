@@ -1,4 +1,4 @@
-"""Passing a call on: blind (REFER, RFC 3515), attended (REFER with Replaces, RFC 3891), or by the API.
+"""Passing a call on: blind (REFER, RFC 3515; or a code of keys), attended (REFER with Replaces, RFC 3891), by the API.
 
 The other party stays where it is. The target is called on a leg of its own; when it answers it takes the seat of who
 passed on, who gets a BYE. When it does not, nothing has changed: both are still on the line with each other. Who has
@@ -13,7 +13,7 @@ from typing import Any
 
 from sivo.base import logs
 from sivo.base.errors import SivoError, register
-from sivo.calls import callee, causes, refer
+from sivo.calls import callee, causes, refer, transfer_code
 from sivo.calls import inputs as ev
 from sivo.calls.call import Call
 from sivo.calls.callee_fork import Branch, CalleeFork
@@ -27,6 +27,7 @@ from sivo.calls.seating import Seating
 from sivo.calls.services import Services
 from sivo.calls.state import TRANSFER_RING_SECONDS, Phase
 from sivo.calls.transfer import ATTENDED, BLIND, Tell, Transfer
+from sivo.media.protocol import Digit, Fact
 from sivo.sip.peer import Peer
 from sivo.sip.transactions import ServerTransaction
 
@@ -50,6 +51,7 @@ class Transfers:
         self._exchange = exchange
         self._seating = seating
         self._joining = Joining(services, exchange, seating)
+        exchange.key_pressed = self.pressed
         self._note = note
         self._spawn = spawn
 
@@ -89,6 +91,19 @@ class Transfers:
         leg = call.party(side)
         if call.machine.phase is not Phase.BRIDGED or leg is None or call.transfer is not None:
             raise SivoError(CANNOT_TRANSFER, "this call cannot be transferred now", where="call")
+        self._begin(call, leg, side, to, _nobody)
+
+    def pressed(self, call: Call, fact: Fact, key: Digit) -> None:
+        """A key was pressed in a call; with the last one of a transfer code it is passed on."""
+        asked = transfer_code.wanted(call, fact, key)
+        if asked is None:
+            return
+        leg, side, to = asked
+        ids = {"tenant": str(call.tenant.id), "call": str(call.id)}
+        if call.machine.phase is not Phase.BRIDGED or call.transfer is not None or leg.ended:
+            log.info("a transfer code is not heeded: nobody to pass on, or it is being done", side=side, **ids)
+            return
+        log.info("a transfer code", side=side, **ids)
         self._begin(call, leg, side, to, _nobody)
 
     def _new(self, call: Call, by: Leg, side: str, to: str, how: str, tell: Tell) -> Transfer:

@@ -52,6 +52,8 @@ class Extension:
     #: Softphones: digest user names with their own secrets.
     devices: Mapping[str, str] = field(default_factory=dict, repr=False)
     srtp: SrtpPolicy = SrtpPolicy.OPTIONAL
+    #: Keys that begin a transfer in a call; empty: none do.
+    transfer_code: str = ""
 
     def password_of(self, account: str) -> str | None:
         """The secret that goes with a digest user name of this extension; None when it is none (any more)."""

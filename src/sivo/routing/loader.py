@@ -206,6 +206,7 @@ def extension_of(resource: Resource) -> Extension:
         name=str(body.get("name") or ""),
         user_id=UUID(str(body["user"])) if body.get("user") else None,
         srtp=SrtpPolicy(body.get("srtp") or SrtpPolicy.OPTIONAL),
+        transfer_code=str(body.get("transfer_code") or ""),
     )
 
 

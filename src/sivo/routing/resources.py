@@ -49,6 +49,8 @@ class Extension(Body):
     user: UUID | None = None
     #: Whether the audio of its phones is protected (SRTP, with keys over TLS): ``optional`` where a phone can.
     srtp: Literal["off", "optional", "required"] = "optional"
+    #: Keys with which its person passes a call on, before number and ``#`` ("*2": ``*2101#``); null: none.
+    transfer_code: Annotated[str, StringConstraints(pattern=r"^[*#][0-9]{1,3}$")] | None = None
     active: bool = True
 
 

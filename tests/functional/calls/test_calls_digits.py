@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 
-from call_house import DID, DID_TO_EXTENSION, House
+from call_desk import connect, desk
+from call_house import DID, DID_TO_EXTENSION, PASSWORD, House
 
 from sivo.media.tones import make
 from support.raw_phone import RawPhone, sdp
@@ -92,3 +93,44 @@ async def test_a_phone_without_telephone_events_hears_the_other_ones_keys(house:
     assert (await caller.bye()).status == 200
     await rtp.close()
     await other_rtp.close()
+
+
+async def test_a_call_is_passed_on_by_keys_and_comes_back_when_nobody_answers(house: House) -> None:
+    """Back to back, in both directions: to who answers, to who does not, by who is gone meanwhile."""
+    for number in ("100", "101"):
+        await house.resources.update(
+            house.tenant, "extension", house.ids[number], {"transfer_code": "*2"}, author=house.author
+        )
+    for number in ("102", "103"):
+        await house.create("extension", {"number": number, "sip_password": PASSWORD})
+    directory = house.node.services.directory
+    await house.settled(
+        lambda: sum(bool(one.transfer_code) for one in directory.current.pictures[house.tenant].extensions) == 2
+    )
+    await house.settled(lambda: len(directory.current.pictures[house.tenant].extensions) == 4)
+    one, two = await desk(house, "100"), await desk(house, "101")
+    busy, free = await desk(house, "102", 486), await desk(house, "103")
+    await connect(one, two)
+    await asyncio.sleep(0.4)
+    for key in "*2102#":
+        two.rtp.press(key)
+    await busy.sip.wait("INVITE")
+    row = await house.until("select outcome from call_decision where kind = 'transfer'")
+    assert row["outcome"] == "returned"
+    await asyncio.sleep(0.8)
+    assert one.hears("101") and two.hears("100"), "both are on the line as before"
+    one.rtp.timestamp_stands(True)
+    for key in "*2103#":
+        one.rtp.press(key)
+    invite = await free.sip.wait("INVITE", timeout=10)
+    free.talk(invite.rtp_port)
+    await one.sip.wait("BYE")
+    await asyncio.sleep(1.0)
+    assert two.hears("103") and free.hears("101")
+    event = await house.until("select data from outbox where type = 'call.transferred'")
+    assert (event["data"]["transferType"], event["data"]["transferTo"]) == ("blind", "103")
+    two.in_dialog("BYE")
+    await free.sip.wait("BYE")
+    await house.until("select 1 from call where finished")
+    for phone in (one, two, busy, free):
+        await phone.close()
