@@ -9,7 +9,7 @@ twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
 	{ echo "== once more, by itself, what failed"; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench bench-voice bench-api lock clean
+.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench bench-voice bench-api bench-sip bench-media lock clean
 .PHONY: conformance conformance-mutations bench-config
 
 help: ## what can be made
@@ -79,6 +79,13 @@ bench-voice: dev ## voice to voice and calls per core beside pipecat and livekit
 
 bench-api: dev ## what being signed in costs, and whether a login flood is felt by the others
 	@$(PY) -m bench.api_load
+
+bench-sip: dev ## call set-ups per second and core beside sippy's B2BUA and a Kamailio relay (about 5 minutes)
+	@scripts/system-tools; scripts/edge-tools || echo "without Kamailio"; scripts/sippy-venv
+	@$(PY) -W ignore -m bench.sip
+
+bench-media: dev ## how late the media clock runs with 100 bridged calls and with 30 AI calls (about 3 minutes)
+	@$(PY) -W ignore -m bench.media_load
 
 lock: dev ## resolve the requirements again
 	@uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 --extra offline --group build pyproject.toml -o requirements.txt

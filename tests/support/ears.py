@@ -59,16 +59,15 @@ class Ears:
         self.all: list[Ear] = []
         self._clock: asyncio.Task[None] | None = None
 
-    async def open(self, number: int) -> None:
-        """As many sockets, on free ports."""
+    async def open(self, number: int, frames: int = 150) -> None:
+        """As many sockets, on free ports; each speaks for ``frames`` of 20 ms (3 s)."""
         loop = asyncio.get_running_loop()
         for _ in range(number):
             _, ear = await loop.create_datagram_endpoint(lambda: Ear(self.host), local_addr=(self.host, 0))
             self.all.append(ear)
-        self._clock = asyncio.create_task(self._tick())
+        self._clock = asyncio.create_task(self._tick(frames))
 
-    async def _tick(self, frames: int = 150) -> None:
-        """Each ear speaks for 3 s."""
+    async def _tick(self, frames: int) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:

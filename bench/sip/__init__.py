@@ -1,0 +1,1 @@
+"""Bench of call set-ups beside peers."""
