@@ -14,7 +14,7 @@ from sivo.media.protocol import Remote
 from sivo.sip import NotAcceptable, Peer, SessionDescription, SipParseError, TransactionLayer
 from sivo.sip.offer_answer import audio_of
 from sivo.sip.transactions import Incoming
-from support.hostile import RTP, SDP, SEEDS, TORTURE, damaged, fresh, mutate
+from support.hostile import RTCP, RTP, SDP, SEEDS, TORTURE, damaged, fresh, mutate
 
 SECONDS = float(os.environ.get("SIVO_FUZZ_SECONDS", "300"))
 US, PHONE = Peer("192.0.2.1", 5060), Peer("192.0.2.10", 5062)
@@ -54,6 +54,7 @@ def voice(rng: random.Random) -> None:
     leg.set_remote(Remote(host="192.0.2.10", port=4000))
     for number in range(ROUND):
         leg.datagram(damaged(rng, rng.choice(RTP)), ("192.0.2.10", 4000), number * 0.01)
+        leg.control(damaged(rng, rng.choice(RTCP)), ("192.0.2.10", 4001), number * 0.01)
         leg.hear(number * 0.01)
 
 
@@ -71,5 +72,5 @@ def test_hours_of_hostile_datagrams() -> None:
         if rounds == 3:
             settled = resident_kib()
     grown = resident_kib() - settled
-    print(f"\n{rounds * 3 * ROUND:,} datagrams, {grown} KiB grown since round 3")
+    print(f"\n{rounds * 4 * ROUND:,} datagrams, {grown} KiB grown since round 3")
     assert grown < 32 * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from pathlib import Path
 
 _CORPUS = Path(__file__).parents[1] / "data" / "sip"
@@ -47,6 +48,24 @@ RTP = [
     bytes.fromhex("800d000500000000deadbeef20"),
     bytes.fromhex("80c80006deadbeef") + bytes(20),
     bytes.fromhex("81c90007deadbeef") + bytes(24),
+]
+
+
+def _rtcp(first: int, kind: int, body: bytes) -> bytes:
+    return struct.pack("!BBH", first, kind, len(body) // 4) + body
+
+
+_WHO, _BLOCK = b"\xde\xad\xbe\xef", bytes(range(24))
+_CNAME = _rtcp(0x81, 202, _WHO + b"\x01\x05phone\x00")
+_SR = _WHO + bytes(range(20))
+#: Compound packets: SR, RR with and without blocks (31 is the most), SDES, BYE with a reason, APP, an unknown type.
+RTCP = [
+    _rtcp(0x80, 201, _WHO) + _CNAME,
+    _rtcp(0x81, 201, _WHO + _BLOCK) + _CNAME + _rtcp(0x81, 203, _WHO + b"\x03bye"),
+    _rtcp(0x81, 200, _SR + _BLOCK) + _CNAME,
+    _rtcp(0x9F, 201, _WHO + _BLOCK * 31) + _CNAME,
+    _rtcp(0x80, 200, _SR) + _rtcp(0x80, 204, _WHO + b"name" + bytes(8)) + _rtcp(0x80, 207, bytes(12)),
+    _rtcp(0x82, 200, _SR + _BLOCK * 2 + b"\x7f" * 16) + _rtcp(0x9F, 203, _WHO * 31),
 ]
 SPLICES = [
     b"\r\n", b"\n", b"\0", b"\xff", b'"', b"<", b">", b";", b",", b":", b"@", b"%", b"%00", b"=", b" ", b"\t", b"\r\n ",

@@ -1,7 +1,8 @@
 """Every message of RFC 4475 and RFC 5118, byte for byte as it stands there, with the verdict that it has to get.
 
-RFC 4475's files are those of the archive in its appendix A; RFC 5118's were written after its section 4. Verdicts are
-those that the RFCs ask for; where they leave a choice (*may*), the choice is ours and said here.
+RFC 4475's files are those of the archive in its appendix A. RFC 5118's are the messages of its section 4, with CRLF and
+with the Content-Length that their bodies then have (it prints 268, 181 and 236, of which the last fits lines without
+CR). Verdicts are those that the RFCs ask for; where they leave a choice (*may*), the choice is ours and said here.
 """
 
 from pathlib import Path
@@ -139,10 +140,28 @@ def test_received_is_understood_with_and_without_brackets(kind: str) -> None:
 
 
 def test_sdp_of_both_families() -> None:
-    assert audio_of(SessionDescription.parse(read("rfc5118", "ipv4-mapped-ipv6").body)).host == "::ffff:192.0.2.10"
-    assert audio_of(SessionDescription.parse(read("rfc5118", "mult-ip-in-sdp").body)).host == "192.0.2.1"
-    with pytest.raises(NotAcceptable):  # G.726 only: not the address is the reason
-        audio_of(SessionDescription.parse(read("rfc5118", "ipv6-in-sdp").body))
+    both = SessionDescription.parse(read("rfc5118", "mult-ip-in-sdp").body)
+    assert audio_of(both).host == "192.0.2.1"
+    assert [both.address_of(media) for media in both.media] == ["192.0.2.1", "2001:db8::1"]
+    for name, host in (("ipv6-in-sdp", "2001:db8::20"), ("ipv4-mapped-ipv6", "::ffff:192.0.2.2")):
+        found = SessionDescription.parse(read("rfc5118", name).body)
+        assert {found.address_of(media) for media in found.media} == {host}
+        with pytest.raises(NotAcceptable):  # G.726 only: not the address is the reason
+            audio_of(found)
+
+
+def test_mapped_addresses_of_two_hops() -> None:
+    request = read("rfc5118", "ipv4-mapped-ipv6")
+    assert request.headers.all("Via")[1].startswith("SIP/2.0/UDP [::ffff:192.0.2.2];")
+    assert (request.via.host, request.via.port) == ("[::ffff:192.0.2.10]", 19823)
+    assert request.contacts[0].uri.host == "[::ffff:192.0.2.2]"
+
+
+@pytest.mark.parametrize("name", RFC_5118)
+def test_each_body_is_as_long_as_its_header_says(name: str) -> None:
+    """What is longer or shorter would be another test than the one that the RFC describes."""
+    head, _, body = message("rfc5118", name).partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}" in head.decode().split("\r\n")
 
 
 def test_what_is_heard_is_written_so_that_it_reads_the_same() -> None:
