@@ -31,6 +31,26 @@ def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
+class Libraries(logging.Handler):
+    """What libraries say through :mod:`logging`, from warnings on, as lines like ours.
+
+    What servers say of a request that they could not read repeats a stranger's bytes: only the kind of error is kept.
+    """
+
+    _OF_STRANGERS = ("aiohttp.server", "uvicorn.error")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write ``record``."""
+        fields: dict[str, Any] = {"library": record.name}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            fields["error"] = type(error).__name__
+            if record.name not in self._OF_STRANGERS:
+                fields["exc_info"] = error
+        said = record.getMessage().partition("\n")[0]
+        get("library").log(record.levelno, said, **fields)
+
+
 def configure(role: str, level: str = "info") -> None:
     """Set up logging for one process; ``role`` stands on every line."""
     structlog.configure(
@@ -47,6 +67,9 @@ def configure(role: str, level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
+    root = logging.getLogger()
+    if not any(isinstance(handler, Libraries) for handler in root.handlers):
+        root.addHandler(Libraries(logging.WARNING))
 
 
 @contextmanager

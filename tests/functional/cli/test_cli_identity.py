@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from test_cli_commands import Sivo
@@ -80,3 +81,28 @@ async def test_rescue_by_command(api: RunningApi, sivo: Sivo) -> None:
     assert len(again["recovery_codes"]) == 8
     missing = await sivo("admin", "unlock", "-t", "acme", "--email", "nobody@acme.example", status=1)
     assert "no user" in missing.err
+
+
+async def test_links_the_log_and_the_vault_by_command(api: RunningApi, sivo: Sivo, tmp_path: Path) -> None:
+    await sivo("tenant", "create", "--name", "Acme", "--slug", "acme")
+    invited = (await sivo("user", "invite", "-t", "acme", "--email", EMAIL, "--role", "agent")).json
+    token = invited["link"].partition("#token=")[2]
+    assert not invited["mailed"]
+    body = {"token": token, "password": PASSWORD}
+    assert (await api.http.post("/api/auth/invitation/accept", json=body)).is_success
+    assert (await api.login(EMAIL, PASSWORD)).status_code == 200
+    reset = (await sivo("user", "reset", EMAIL, "-t", "acme")).json
+    assert reset["user_id"] == invited["user_id"] and "#token=" in reset["link"]
+    assert "invitation.link_made" in (await sivo("audit", "list", "-t", "acme")).out
+    assert (await sivo("audit", "verify", "-t", "acme")).json["ok"] is True
+    await sivo("audit", "export", "-t", "acme", "--out", str(tmp_path / "log.csv"))
+    assert (
+        "invitation.link_made" in (tmp_path / "log.csv").read_text() and token not in (tmp_path / "log.csv").read_text()
+    )
+    before = (await sivo("vault", "rotate-data-key", "-t", "acme")).json["key_id"]
+    assert (await sivo("vault", "rotate-data-key", "-t", "acme")).json["key_id"] != before
+    held = (await sivo("vault", "status")).out
+    assert (await sivo("vault", "rotate")).out == held, "without another key there is nothing to wrap again"
+    made = await sivo("vault", "make-key", str(tmp_path / "kek"))
+    assert (tmp_path / "kek").stat().st_mode & 0o777 == 0o600 and (tmp_path / "kek").read_text() not in made.out
+    assert (await sivo("vault", "make-key", str(tmp_path / "kek"), status=1)).err
