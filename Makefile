@@ -9,7 +9,7 @@ twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
 	{ echo "== once more, by itself, what failed"; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench bench-voice bench-api bench-sip bench-media lock clean
+.PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench soak bench-voice bench-api bench-sip bench-media lock clean
 .PHONY: conformance conformance-mutations bench-config
 
 help: ## what can be made
@@ -63,6 +63,9 @@ conformance-mutations: dev ## the same with consumers that read the shipped defa
 test-long: dev ## soak, kill matrix, twenty demos with a busy core
 	@scripts/system-tools
 	@$(PY) -m pytest -q -s --timeout 3600 tests/long
+
+soak: dev ## 20 calls at a time for 30 minutes (SOAK_MINUTES=5: five): memory, descriptors, ports and tasks stay as they are
+	@SOAK_MINUTES=$${SOAK_MINUTES:-30} $(PY) -m pytest -q -s --timeout 14400 tests/long/test_long_soak.py
 
 whisper-venv: dev ## SIVO with the extra whisper in build/, which the long tests of local Whisper use
 	@scripts/whisper-venv

@@ -29,7 +29,7 @@ class Storm:
         ordered = sorted(self.seconds) or [0.0]
         p50, p99 = (ordered[int(share * (len(ordered) - 1))] * 1000 for share in (0.5, 0.99))
         return (
-            f"{self.phones} phones in {self.took_s:.1f} s: {len(self.failed)} failed, {self.repeated} requests repeated, "
+            f"{self.phones} phones in {self.took_s:.1f} s: {len(self.failed)} failed, {self.repeated} repeated, "
             f"registered after p50 {p50:.1f} ms, p99 {p99:.1f} ms"
         )
 

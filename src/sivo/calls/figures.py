@@ -114,5 +114,6 @@ def of_media(index: int, figures: wire.MediaFigures) -> Iterator[Reading]:
         (d.TICKS_SKIPPED, figures.skipped_ticks),
         (d.JOURNAL_WRITES, figures.journal_writes),
         (d.FACTS_WAITING, figures.facts),
+        (d.MEDIA_TASKS, figures.tasks),
     ):
         yield metric, labels, float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from sivo.calls.exchange import Exchange
@@ -27,6 +28,7 @@ class Watching:
         """Everything that is read and not counted."""
         s = self._s
         yield d.CALLS_RUNNING, {}, float(self._exchange.running)
+        yield d.CALL_TASKS, {}, float(len(asyncio.all_tasks()))
         yield d.REGISTRATIONS, {}, float(s.registrar.count(s.clock.now()))
         yield d.RECORDS_WAITING, {}, float(s.recorder.backlog)
         yield d.RECORDS_REFUSED, {}, float(s.recorder.failed)

@@ -348,6 +348,7 @@ class MediaProcess:
             skipped_ticks=self.ticker.skipped,
             journal_writes=self.parts.disk.waiting,
             facts=sum(len(session.unacknowledged) for session in self.sessions.values()),
+            tasks=len(asyncio.all_tasks()),
         )
 
     def _report(self, leg: Leg, *, bye: bool = False) -> None:

@@ -36,6 +36,7 @@ CALL_ANSWERED = Metric(
     {"direction": _DIRECTIONS},
     _WAITS_S,
 )
+CALL_TASKS = Metric("sivo_call_tasks", GAUGE, "Tasks of the call role's event loop.", read=True)
 REGISTRATIONS = Metric("sivo_registrations", GAUGE, "Contacts of phones that are registered now.", read=True)
 TRUNKS = Metric(
     "sivo_trunks",
@@ -149,6 +150,7 @@ JOURNAL_WRITES = Metric(
 FACTS_WAITING = Metric(
     "sivo_facts_unacknowledged", GAUGE, "Facts of a media process not in the database yet.", _MEDIA, read=True
 )
+MEDIA_TASKS = Metric("sivo_media_tasks", GAUGE, "Tasks of a media process's event loop.", _MEDIA, read=True)
 
 # --- worker ---------------------------------------------------------------------------------------------------------
 _QUEUES = {"queue": ("recording", "webhook", "mail", "outbox")}
@@ -214,7 +216,7 @@ BY_ROLE: dict[str, tuple[Metric, ...]] = {
         CALLS_RUNNING, CALLS_STARTED, CALLS_ENDED, CALL_RINGING, CALL_ANSWERED, REGISTRATIONS, TRUNKS, SIP_MESSAGES,
         SIP_DROPPED, SIP_REPEATED, SIP_ERRORS, LEG_JITTER, LEG_LOSS, LEG_MOS, LEG_RTT, PROVIDER_FAULTS, TURN_RESPONSE,
         INTERRUPTIONS, RECORDS_WAITING, RECORDS_REFUSED, HEP_SENT, MEDIA_UP, MEDIA_SESSIONS, MEDIA_LEGS, MEDIA_CAP,
-        LATENESS, TICKS_SKIPPED, JOURNAL_WRITES, FACTS_WAITING,
+        LATENESS, TICKS_SKIPPED, JOURNAL_WRITES, FACTS_WAITING, MEDIA_TASKS, CALL_TASKS,
     ),
     "worker": (DUE_ROWS, DUE_AGE, JOURNAL_FILES, JOURNAL_BYTES, WORK_FAULTS),
     "api": (HTTP_REQUESTS, HTTP_SECONDS),

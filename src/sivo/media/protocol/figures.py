@@ -18,3 +18,5 @@ class MediaFigures(msgspec.Struct, kw_only=True):
     #: Journal chunks that are not in their file yet, and facts that ``call`` has not acknowledged.
     journal_writes: int = 0
     facts: int = 0
+    #: Tasks of the event loop.
+    tasks: int = 0
