@@ -40,6 +40,8 @@ class CallWriter:
         self._node = node
         self._figures = figures
         self._rang = False
+        #: SIP messages that wait in a write which has not begun.
+        self._messages: list[MessageRow] | None = None
         self.answered_at: datetime | None = None
 
     def created(self, route: RouteDecision, snapshot: Snapshot) -> None:
@@ -118,8 +120,18 @@ class CallWriter:
         self._put(lambda conn: store.mark_pending(conn, leg_id, dialog))
 
     def message(self, row: MessageRow) -> None:
-        """A SIP message of this call went by."""
-        self._put(lambda conn: store.insert_messages(conn, self.row.tenant_id, self.row.id, [row]))
+        """A SIP message of this call went by. Those that come before the write begins are written together."""
+        if self._messages is not None:
+            self._messages.append(row)
+            return
+        rows = self._messages = [row]
+
+        async def apply(conn: Connection) -> None:
+            if self._messages is rows:
+                self._messages = None
+            await store.insert_messages(conn, self.row.tenant_id, self.row.id, rows)
+
+        self._put(apply)
 
     def recording_decided(self, phase: str, decision: RecordingDecision, active: bool) -> None:
         """What was decided about the audio; ``active`` says whether frames are kept from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sivo.config.policies import Choice, Parties, Policy, applicable, is_active, pick
@@ -33,7 +33,8 @@ class RecordingDecision:
 
     def details(self) -> dict[str, Any]:
         """For storing with the call."""
-        return asdict(self)
+        # Flat, so without the deep copies of dataclasses.asdict: a call is told of this several times.
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"sources": dict(self.sources)}
 
 
 def decide(policies: Sequence[Policy], parties: Parties, read: Callable[[str], Any]) -> RecordingDecision:
