@@ -14,7 +14,9 @@ import pytest_asyncio
 from support import holdings, provider_double
 from support.ai_desk import Caller, Desk, clip, open_desk
 from support.company import Company, Line, open_company, spread
+from support.kills import REPLY, REPLY_HZ, REPLY_MS
 from support.ports import free_port
+from support.provider_double import Sound
 from support.rtp_phone import RtpPhone, tone
 from support.running_node import Node, running_node
 from support.steady import Steady
@@ -83,7 +85,8 @@ async def _agents(desk: Desk, rng: random.Random, until: float) -> int:
 @pytest.mark.timeout(MINUTES * 60 + 300)
 async def test_twenty_calls_at_a_time_leave_the_node_as_it_was(soaked: tuple[Node, Desk, Company]) -> None:
     node, desk, company = soaked
-    desk.account.heard = ["where is my order"] * 100_000
+    desk.account.heard, desk.account.replies = ["where is my order"] * 100_000, [REPLY]
+    desk.account.sounds[REPLY] = Sound(REPLY_HZ, REPLY_MS)
     rng = random.Random(20261122)
     steady = Steady(node, MEDIA)
     async with company.phone("202") as person:
