@@ -40,6 +40,7 @@ class Book:
         self._read = [metric for metric in BY_ROLE[role] if metric.read]
         self._sources: list[Source] = []
         self._kept: dict[str, Any] = {}
+        self._found: dict[tuple[str, ...], Any] = {}
         for metric in BY_ROLE[role]:
             if not metric.read:
                 self._kept[metric.name] = self._make(metric)
@@ -84,7 +85,14 @@ class Book:
         made = self._kept[metric.name]
         if not labels:
             return made
-        return made.labels(**{name: metric.fitting(name, value) for name, value in labels.items()})
+        # Label values are few (those that are none of the label's become one), so what was found once is kept.
+        place = (metric.name, *(metric.fitting(name, value) for name, value in labels.items()), *labels)
+        series = self._found.get(place)
+        if series is None:
+            series = self._found[place] = made.labels(
+                **{name: metric.fitting(name, value) for name, value in labels.items()}
+            )
+        return series
 
 
 def family(metric: Metric, readings: Iterable[Reading]) -> Family:

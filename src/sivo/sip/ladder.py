@@ -78,4 +78,4 @@ def redacted(message: Request | Response) -> str:
 
 
 def _without_passwords(text: str) -> str:
-    return _URI_PASSWORD.sub(r"\1:***@", text)
+    return text if "@" not in text else _URI_PASSWORD.sub(r"\1:***@", text)

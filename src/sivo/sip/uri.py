@@ -14,6 +14,8 @@ from sivo.sip.peer import DEFAULT_PORT, DEFAULT_TLS_PORT, Peer, unbracketed
 
 _MAX_URI = 2048
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
+#: Text that needs no escape anywhere.
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]*").fullmatch
 _PARAM_SAFE = "-_.!~*'()[]/:&+$"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 _FORBIDDEN = re.compile(r'[\x00-\x20\x7f<>"]')
@@ -113,6 +115,8 @@ def _unescape(text: str) -> str:
 
 
 def _escape(text: str, safe: str) -> str:
+    if _PLAIN(text):  # most are: numbers, names of parameters
+        return text
     return quote(text, safe=safe).replace("%2500", "%00")
 
 
