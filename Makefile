@@ -33,11 +33,12 @@ lint: dev ## style and types
 format: dev ## bring the code into shape
 	@ruff check --fix src tests bench; ruff format src tests bench
 
-test: dev lint ## everything that CI runs (under 15 minutes on two cores)
+test: dev ## everything that CI runs (under 15 minutes on two cores)
 	@scripts/system-tools
-	@$(call twice,-n 2 --dist loadfile,tests/unit tests/functional,fast)
+	@# Conformance waits for real calls most of its time: the checks that only compute run beside it.
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target conformance lint
+	@$(call twice,-n 3 --dist loadfile,tests/unit tests/functional,fast)
 	@$(call twice,-n 2 --dist loadfile,tests/e2e,whole)
-	@$(call twice,-n 2 --dist loadfile,tests/conformance,conformance)
 
 test-unit: dev ## pure tests, virtual time
 	@$(PY) -m pytest -q tests/unit
@@ -51,7 +52,7 @@ test-e2e: dev ## real phones against a running node
 
 conformance: dev ## every configuration key changed and seen from outside: key, effect, observer, evidence
 	@scripts/system-tools
-	@$(call twice,-n 2 --dist loadfile,tests/conformance,conformance)
+	@$(call twice,-n 3 --dist worksteal,tests/conformance,conformance)
 
 test-conformance: conformance
 
@@ -61,8 +62,11 @@ conformance-mutations: dev ## the same with consumers that read the shipped defa
 		$(PY) -m pytest -q -p mutation_run -o cache_dir=build/pytest-mutations tests/conformance
 
 test-long: dev ## soak, kill matrix, twenty demos with a busy core
-	@scripts/system-tools
+	@scripts/system-tools long
 	@$(PY) -m pytest -q -s --timeout 3600 tests/long
+	@SIVO_TEST_OVERLOAD_PAIRS=8 SIVO_TEST_OUTAGE_SECONDS=30 $(PY) -m pytest -q -s --timeout 900 \
+		tests/functional/calls/test_calls_overload.py tests/functional/calls/test_calls_outage.py
+	@SIVO_TEST_LINPHONE=1 $(PY) -m pytest -q --timeout 300 tests/functional/calls/test_calls_linphone.py
 
 soak: dev ## 20 calls at a time for 30 minutes (SOAK_MINUTES=5: five): memory, descriptors, ports and tasks stay as they are
 	@SOAK_MINUTES=$${SOAK_MINUTES:-30} $(PY) -m pytest -q -s --timeout 14400 tests/long/test_long_soak.py

@@ -31,7 +31,7 @@ SIZES = {CM: 30, GCM: 44}
 
 
 def authority(folder: Path) -> tuple[Path, Path, Path]:
-    """A CA of the test's own, and a certificate of 127.0.0.1 by it: CA, certificate, key."""
+    """A CA of the test's own, and a certificate of this machine by it: CA, certificate, key."""
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
@@ -49,7 +49,9 @@ def authority(folder: Path) -> tuple[Path, Path, Path]:
             .add_extension(x509.BasicConstraints(ca=not which, path_length=None), critical=True)
         )
 
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    alternative = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    )
     made = [certificate(0), certificate(1).add_extension(alternative, critical=False)]
     paths = folder / "ca.pem", folder / "node.pem", folder / "node.key"
     for path, builder in zip(paths, made, strict=False):
