@@ -41,6 +41,11 @@ class RunningApi:
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
+    async def logged(self, tenant: str, event: str) -> list[dict[str, Any]]:
+        """Entries of the tenant's audit log about ``event``, newest first."""
+        found = await self.ok("GET", f"/api/audit?limit=200&event={event}", tenant=tenant)
+        return list(found["items"])
+
     async def tenant(self, slug: str, **fields: Any) -> str:
         """A new tenant; its id."""
         body = {"slug": slug, "name": slug.title(), "plan": "pro", **fields}

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode_id, page
+from sivo.audit import log as audit
 from sivo.base.errors import SivoError
 from sivo.calls import bans
 from sivo.calls.events import iso
@@ -35,6 +36,8 @@ def make_router(context: Context) -> APIRouter:
         async with context.database.tenant(who.tenant_id) as connection:
             if not await bans.lift(connection, who.tenant_id, ban_id):
                 raise SivoError("NOT_FOUND", f"there is no ban {ban_id} in force", where="ban_id")
+            entry = who.author.did("delete", "sip_ban.lifted", "sip_ban", ban_id)
+            await audit.record(connection, entry, context.clock.now())
 
     @router.get("/api/trunk-states")
     async def list_trunk_states(who: Watcher) -> list[dict[str, Any]]:

@@ -138,6 +138,17 @@ def _add_own_password(router: APIRouter, identity: Identity) -> None:
         identity.authentication.cache.forget_tenant(tenant_id)
 
 
+async def _shown(identity: Identity, connection: Connection, person: Person, body: StepUpBody) -> None:
+    """Raises LOGIN_FAILED, MFA_FAILED: the factor, or the password of who has none, was not the right one."""
+    if await factor_rows.of_user(connection, person.id):
+        await _prove_again(identity, connection, person, body)
+        return
+    stored = await credentials.password_hash(connection, person.id)
+    given = body.password.get_secret_value() if body.password else ""
+    if not await identity.passwords.verify(stored, given):
+        raise SivoError(LOGIN_FAILED, "the password is wrong", where="password")
+
+
 def _add_step_up(router: APIRouter, identity: Identity) -> None:
     @router.post("/api/auth/step-up")
     async def step_up(body: StepUpBody, caller: Own) -> dict[str, int]:
@@ -148,18 +159,19 @@ def _add_step_up(router: APIRouter, identity: Identity) -> None:
         attempt = await identity.locks.begin(
             identity.locks.account(person.email), f"session:{caller.session_id}", limit
         )
-        async with identity.database.tenant(tenant_id) as connection:
-            if await factor_rows.of_user(connection, person.id):
-                await _prove_again(identity, connection, person, body)
-                right = True
-            else:
-                stored = await credentials.password_hash(connection, person.id)
-                given = body.password.get_secret_value() if body.password else ""
-                right = await identity.passwords.verify(stored, given)
-            if not right:
-                raise SivoError(LOGIN_FAILED, "the password is wrong", where="password")
-            await sessions.confirm(connection, caller.session_id, identity.clock.now())
-            await sessions.announce(connection, tenant_id)
+        session = ("session", caller.session_id)
+        try:
+            async with identity.database.tenant(tenant_id) as connection:
+                await _shown(identity, connection, person, body)
+                await sessions.confirm(connection, caller.session_id, identity.clock.now())
+                await sessions.announce(connection, tenant_id)
+                done = caller.author.did("access", "step_up.confirmed", *session)
+                await record(connection, done, identity.clock.now())
+        except SivoError as error:
+            refused = caller.author.did("access", "step_up.failed", *session, {"reason": (None, error.code)})
+            async with identity.database.tenant(tenant_id) as connection:  # the one of the attempt has none
+                await record(connection, refused, identity.clock.now())
+            raise
         await identity.locks.take_back(attempt)
         identity.authentication.cache.forget_tenant(tenant_id)
         return {"valid_for": int(STEP_UP_LIFE.total_seconds())}

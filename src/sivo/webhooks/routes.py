@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response, status
 
 from sivo.api.context import Context
 from sivo.api.page import Cursor, Limit, decode, page
+from sivo.audit import log as audit
 from sivo.base.errors import SivoError
 from sivo.identity.access import Permission, Principal, require
 from sivo.webhooks import deliveries, endpoint_routes
@@ -54,6 +55,8 @@ def make_router(context: Context) -> APIRouter:
         """Send a dead delivery again, from the first attempt and with the same event id."""
         async with context.database.tenant(who.tenant_id) as connection:
             await deliveries.replay(connection, delivery_id, context.clock.now())
+            entry = who.author.did("update", "webhook.replayed", "webhook_delivery", delivery_id)
+            await audit.record(connection, entry, context.clock.now())
         return {"id": str(delivery_id), "state": "pending"}
 
     @router.post("/api/webhooks/{endpoint_id}/test", status_code=status.HTTP_202_ACCEPTED)

@@ -49,6 +49,8 @@ async def test_an_administrator_sees_and_lifts_bans_of_his_tenant(api: RunningAp
     assert (await api.local.delete(f"/api/sip-bans/{mine}", headers=headers)).status_code == 404
     (seen,) = (await api.ok("GET", "/api/sip-bans", tenant=tenant))["items"]
     assert seen["liftedAt"]
+    (logged,) = await api.logged(tenant, "sip_ban.lifted")
+    assert logged["resource"]["id"] == mine
     await api.user(tenant, "agent@acme.example", PASSWORD, role="viewer")
     token = (await api.login("agent@acme.example", PASSWORD, "127.0.3.9")).json()["access_token"]
     for path, expected in (("/api/sip-bans", 403), ("/api/trunk-states", 200)):

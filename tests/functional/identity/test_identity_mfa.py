@@ -227,6 +227,9 @@ async def test_dangerous_actions_want_the_factor_again_after_ten_minutes(ana: Br
     assert (await ana.post("/api/auth/step-up", token, {"code": "000000"})).status_code == 401
     assert (await ana.post("/api/auth/step-up", token, {"code": ana.code()})).status_code == 200
     assert (await ana.post("/api/me/recovery-codes", token)).status_code == 200
+    reasons = [one["diff"]["reason"]["to"] for one in await ana.api.logged(ana.tenant, "step_up.failed")]
+    assert reasons == ["MFA_FAILED", "MFA_FAILED"]
+    assert len(await ana.api.logged(ana.tenant, "step_up.confirmed")) == 1
 
 
 async def test_the_last_factor_of_a_role_that_needs_one_stays(ana: Browser) -> None:

@@ -55,6 +55,8 @@ async def test_dead_letters_are_listed_downloaded_and_replayed(
 
             receiver.answer = lambda number: 200
             await api.ok("POST", f"{path}/replay", tenant=tenant)
+            (logged,) = await api.logged(tenant, "webhook.replayed")
+            assert logged["resource"]["id"] == dead["id"]
             await sender.run_once()
             assert {one.headers["X-Sivo-Event-Id"] for one in receiver.requests} == {dead["event_id"]}
             assert len(receiver.requests) == 2
