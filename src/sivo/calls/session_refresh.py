@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from sivo.base import logs
+from sivo.base.errors import SivoError
 from sivo.calls.call import Call
-from sivo.calls.legs import SDP_TYPE, Leg
+from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
 from sivo.sip import session_timer
 from sivo.sip.message import Response
 from sivo.sip.transactions import ClientTransaction
@@ -65,6 +66,7 @@ class SessionRefresh:
             if txn.is_invite:
                 self._sip().acknowledge(txn, leg.dialog.ack(response), leg.dialog.destination)
             leg.dialog.refresh(response)
+            self._take_keys(call, leg, response)
             leg.terms = session_timer.as_client(response) or leg.terms
             self.start(call, leg)
         elif leg.ended:
@@ -73,6 +75,20 @@ class SessionRefresh:
             self._die(call, leg)
         else:
             self._try_again(call, leg, response)
+
+    @staticmethod
+    def _take_keys(call: Call, leg: Leg, response: Response) -> None:
+        """A phone may answer what has not changed with a new key of its own (RFC 4568 §7.1.4)."""
+        try:
+            answer = sdp_of(response.body, response.content_type)
+            stream = leg.session.rekeyed(answer) if answer is not None else None
+        except SivoError as error:
+            ids = {"tenant": str(call.tenant.id), "call": str(call.id)}
+            log.warning("the answer to a refresh cannot be taken", error=str(error), **ids)
+            return
+        place = call.place_of(leg)
+        if stream is not None and call.media is not None and place is not None:
+            call.media.set_remote(place, stream, leg.peer)
 
     def _try_again(self, call: Call, leg: Leg, response: Response) -> None:
         """Not refreshed, but not dead: what can be done better next time; the expiry runs on."""

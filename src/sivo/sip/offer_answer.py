@@ -275,6 +275,19 @@ class LocalSession:
             raise NotAcceptable("the answer takes none of our keys", SRTP_REMEDY)
         return stream
 
+    def rekeyed(self, answer: SessionDescription) -> AudioStream | None:
+        """After a refresh with what we said last (:attr:`current`): the stream when the peer has answered with another
+        key than before, None when nothing has changed. Raises NotAcceptable."""
+        if self._agreed is None:
+            return None
+        (keys, port), media = self._agreed, audio_media(answer, self.srtp)
+        line = next((one for one in crypto_of(media) if one.suite == keys.suite), None)
+        if line is None or line.key == keys.theirs:
+            return None
+        renewed = StreamKeys(keys.suite, keys.ours, line.key)
+        self._agreed = (renewed, port)
+        return replace(_stream(answer, media, self.codecs, self._direction), srtp=renewed)
+
     @staticmethod
     def _take(stream: AudioStream, port: int, protocol: str, tag: int) -> Media:
         number = stream.payload_type

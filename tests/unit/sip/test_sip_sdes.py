@@ -199,6 +199,19 @@ def test_in_the_clear_where_the_policy_allows() -> None:
         session(SrtpPolicy.REQUIRED, secure=False).offer(20000)
 
 
+def test_a_refresh_that_is_answered_with_a_new_key() -> None:
+    ours = session()
+    before = ours.answer(sdp(LINE), 20000)[1].srtp
+    assert before is not None
+    assert ours.rekeyed(sdp(LINE)) is None
+    stream = ours.rekeyed(sdp(f"1 {CM} inline:{b64encode(bytes(30)).decode()}"))
+    assert stream is not None
+    assert stream.srtp is not None
+    assert (stream.srtp.ours, stream.srtp.theirs, stream.direction) == (before.ours, bytes(30), "sendrecv")
+    assert ours.rekeyed(sdp(f"1 {CM} inline:{b64encode(bytes(30)).decode()}")) is None
+    assert session(SrtpPolicy.OFF).rekeyed(sdp(protocol="RTP/AVP")) is None
+
+
 # --- where keys must not be ---
 
 
