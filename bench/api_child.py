@@ -26,11 +26,11 @@ from sivo.base import logs
 from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
 from sivo.db.connect import connect
-from sivo.identity.access import READERS, Caller, Principal, current_caller, require
+from sivo.identity.access import Caller, Permission, Principal, current_caller, require
 from sivo.node import ready
 
 ROUNDS, REPEATS = 30, 1_000
-_GATE = require(*READERS)
+_GATE = require(Permission.RESOURCES_READ)
 
 
 async def _answer() -> dict[str, str]:

@@ -25,10 +25,10 @@ from sivo.config.plans import Planner, check_confirmed
 from sivo.config.proposal import CANCELLED, REJECTED, Proposal
 from sivo.config.proposals import AwaitsApprovalError
 from sivo.config.version_routes import told_entry
-from sivo.identity.access import READERS, WRITERS, Caller
+from sivo.identity.access import Caller, Permission
 
-Reader = Annotated[Caller, Depends(CallerGate(READERS))]
-Writer = Annotated[Caller, Depends(CallerGate(WRITERS))]
+Reader = Annotated[Caller, Depends(CallerGate(Permission.RESOURCES_READ))]
+Writer = Annotated[Caller, Depends(CallerGate(Permission.RESOURCES_WRITE))]
 #: Furthest that a change may be scheduled ahead.
 MAX_YEARS = 5
 

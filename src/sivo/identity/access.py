@@ -48,11 +48,6 @@ _CALLER = "sivo_caller"
 STEP_UP_LIFE = timedelta(minutes=10)
 
 
-#: What most routes that read, or change, what a tenant edits name.
-READERS = (Permission.RESOURCES_READ,)
-WRITERS = (Permission.RESOURCES_WRITE,)
-
-
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A caller inside one tenant. ``author`` is what the ledger records: ``user:<uuid>`` or ``local:<uid>``."""
@@ -157,12 +152,10 @@ def _check_scope(caller: Caller, wanted: str | None) -> None:
 class RoleGate(AccessToken):
     """A FastAPI dependency that lets those through who have ``permission``, in a tenant."""
 
-    def __init__(self, *given: Permission | Role | tuple[Permission, ...]) -> None:
+    def __init__(self, permission: Permission) -> None:
         super().__init__()
-        wanted = [each for one in given for each in (one if isinstance(one, tuple) else (one,))]
-        named = [one for one in wanted if isinstance(one, Permission)]
-        self.permission = named[0] if named else None
-        self.roles = roles_of(named[0]) if named else frozenset(Role(one) for one in wanted) | {Role.SUPERADMIN}
+        self.permission = permission
+        self.roles = roles_of(permission)
 
     async def __call__(self, request: Request) -> Any:  # type: ignore[override]  # of HTTP only
         """The caller as a :class:`Principal`."""
@@ -196,12 +189,12 @@ class CallerGate(RoleGate):
         return caller
 
 
-def require(*wanted: Permission | Role) -> RoleGate:
+def require(permission: Permission) -> RoleGate:
     """A gate for those who have ``permission``; superadmin always passes, after naming a tenant.
 
     Raises INSUFFICIENT_ROLE (403) for everybody else and TENANT_REQUIRED (400) without a tenant.
     """
-    return RoleGate(*wanted)
+    return RoleGate(permission)
 
 
 class OperatorGate(RoleGate):

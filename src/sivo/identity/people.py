@@ -82,11 +82,6 @@ class People:
             mfa_required_roles=frozenset(value("auth.mfa_required_roles")),
         )
 
-    async def tenant_exists(self, tenant_id: UUID) -> bool:
-        """Whether there is such a tenant, active or suspended."""
-        async with self._database.tenant(tenant_id) as connection:
-            return await state.tenant_row(connection, tenant_id) is not None
-
 
 async def person(connection: Connection, tenant_id: UUID, user_id: UUID) -> Person | None:
     """The user ``user_id`` in an open scope of their tenant."""

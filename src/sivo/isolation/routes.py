@@ -15,14 +15,14 @@ from sivo.base.errors import SivoError
 from sivo.base.node import node_id
 from sivo.config.http import JsonObject
 from sivo.config.kinds import PLATFORM_ID
-from sivo.identity.access import WRITERS, Caller, CallerGate
+from sivo.identity.access import Caller, CallerGate
 from sivo.identity.permissions import Permission
 from sivo.isolation import audit, store
 from sivo.isolation.canaries import new_slug
 from sivo.isolation.report import genuine
 
 Reader = Annotated[Caller, Depends(CallerGate(Permission.AUDIT_READ))]
-Starter = Annotated[Caller, Depends(CallerGate(*WRITERS))]
+Starter = Annotated[Caller, Depends(CallerGate(Permission.RESOURCES_WRITE))]
 
 
 class Started(BaseModel):
