@@ -98,10 +98,16 @@ class Recovery:
     async def look(self) -> Remains:
         """What an earlier process of this node left open; to be asked before the first call of this one."""
         async with self._database.platform("calls recovery") as conn:
-            rows = await conn.fetch("select * from call where not finished order by id")
+            rows = await conn.fetch(
+                """select * from call where not finished and not exists (
+                     select 1 from leg where leg.call_id = call.id and leg.dialog ->> 'node' <> $1) order by id""",
+                self._node,
+            )
             legs = await conn.fetch(
                 """select leg.call_id, leg.dialog from leg join call on call.id = leg.call_id
-                    where call.state <> 'ended' and leg.dialog is not null order by leg.id"""
+                    where call.state <> 'ended' and leg.dialog is not null
+                      and coalesce(leg.dialog ->> 'node', $1) = $1 order by leg.id""",
+                self._node,
             )
         return Remains(rows, sorted(self._dir.glob(f"*{SUFFIX}")), [(leg["call_id"], leg["dialog"]) for leg in legs])
 

@@ -109,15 +109,22 @@ class CallWriter:
 
     def leg(self, leg: LegRow) -> None:
         """A phone joined."""
+        leg.dialog = self._ours(leg.dialog)
         self._put(lambda conn: store.insert_leg(conn, self.row.tenant_id, self.row.id, leg))
 
     def leg_state(self, leg_id: UUID, outcome: str, **fields: Any) -> None:
         """What became of a phone (fields of :func:`sivo.calls.store.mark_leg`)."""
+        fields["dialog"] = self._ours(fields.get("dialog"))
         self._put(lambda conn: store.mark_leg(conn, leg_id, outcome, **fields))
 
     def pending(self, leg_id: UUID, dialog: dict[str, Any] | None) -> None:
         """What a phone's answer is waited for with (:func:`sivo.calls.store.mark_pending`)."""
-        self._put(lambda conn: store.mark_pending(conn, leg_id, dialog))
+        ours = self._ours(dialog)
+        self._put(lambda conn: store.mark_pending(conn, leg_id, ours))
+
+    def _ours(self, dialog: dict[str, Any] | None) -> dict[str, Any] | None:
+        """A dialog with the node that it belongs to: no other one ends it."""
+        return None if dialog is None else dialog | {"node": self._node}
 
     def message(self, row: MessageRow) -> None:
         """A SIP message of this call went by. Those that come before the write begins are written together."""

@@ -99,9 +99,16 @@ async def test_the_call_role_is_killed_and_says_bye_when_it_is_back(house: House
     phone = await house.phone("100")
     assert (await phone.invite("101", 4000)).status == 200
     await other.wait("ACK")
+    elsewhere = await house.phone("100")
+    assert (await elsewhere.invite(DID, 4004)).status == 200
     services = house.node.services
     assert await services.recorder.drain(5)
     await house.kill_node()
+    await house.fetch(
+        """update leg set dialog = dialog || '{"node": "another"}'
+            where call_id = (select id from call where to_number = $1)""",
+        DID,
+    )
 
     second = CallNode(house.settings, house.database, house.vault)
     started = time.monotonic()
@@ -115,6 +122,8 @@ async def test_the_call_role_is_killed_and_says_bye_when_it_is_back(house: House
         await house.settled(lambda: second.services.media.links[0].hello is not None)
         ladder = await house.fetch("select summary from sip_message where direction = 'out' and summary like 'BYE%'")
         assert len(ladder) == 2
+        assert [one.method for one in elsewhere.inbox if not one.status] == [], "a call of another node is left alone"
+        assert await house.fetch("select 1 from call where to_number = $1 and not finished", DID)
         again = await house.phone("100")
         assert (await again.invite("101", 4000)).status == 200, "the registration of 101 did not survive"
         assert (await again.bye()).status == 200
