@@ -10,6 +10,7 @@ import asyncio
 import pytest
 
 from support.ai_desk import Caller
+from support.company import open_company
 from support.event_sink import lost_nothing
 from support.kills import (
     back,
@@ -61,7 +62,7 @@ def byes(phone: RawPhone) -> list[Message]:
 
 async def test_call_dies_with_ten_calls_up_and_then_everything(place: Place) -> None:
     """Ten talk, one rings. All are told within 5 s after the restart; registrations are there; nothing is missing."""
-    company = place.company
+    company = await open_company(place.node)  # of its own: the reckoning knows every call that it ever had
     await company.make("webhooks", place.sink.endpoint())
     async with company.phone("202") as person, company.phone("201") as ringing, company.phone("202") as other:
         person.auto_answer, person.rtp_port, ringing.auto_answer = 200, 4002, 180
