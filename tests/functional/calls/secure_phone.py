@@ -194,13 +194,16 @@ async def channels(house: House, call: dict[str, Any]) -> tuple[bytes, bytes]:
     return audioop.ulaw2lin(left, 2), audioop.ulaw2lin(right, 2)
 
 
-async def secure_desk(house: House, number: str, context: ssl.SSLContext, suite: str = CM) -> Desk:
-    """A registered phone on TLS."""
+async def secure_desk(
+    house: House, number: str, context: ssl.SSLContext, suite: str = CM, *, register: bool = True
+) -> Desk:
+    """A phone on TLS; one that is not registered is a second line."""
     rtp = await SecureRtp.open("127.0.0.1")
     assert isinstance(rtp, SecureRtp)
     phone = SecurePhone(number, house.domain, PASSWORD, house.sip)
     await phone.connect(house.node.services.sip.streams.port("TLS"), context)
     phone.suite, phone.rtp, phone.rtp_port, phone.auto_answer = suite, rtp, rtp.port, 200
     house.phones.append(phone)
-    assert (await phone.register()).status == 200
+    if register:
+        assert (await phone.register()).status == 200
     return Desk(phone, rtp, number)

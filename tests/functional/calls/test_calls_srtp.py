@@ -6,10 +6,11 @@ import asyncio
 import secrets
 import ssl
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from call_desk import HERTZ, Desk, desk
-from call_house import AUTHOR, House
+from call_house import AUTHOR, PASSWORD, House
 from secure_phone import GCM, SecurePhone, SecureRtp, channels, secure_desk
 
 from support.raw_phone import Message, sdp
@@ -147,4 +148,45 @@ async def test_policies_of_extensions(secure_house: tuple[House, ssl.SSLContext,
     assert refused.status == 488
     await two.sip.wait("BYE", after=mark)
     for closing in (plain, two):
+        await closing.close()
+
+
+async def connect(caller: Desk, callee: Desk) -> None:
+    """``caller`` rings ``callee``, both protected; both say their tone."""
+    mark = len(callee.sip.inbox)
+    answer = await call(caller, callee.number, phone(caller).offer())
+    phone(caller).agree(answer)
+    callee.invite = await callee.sip.wait("INVITE", after=mark)
+    caller.talk(answer.rtp_port)
+    callee.talk(callee.invite.rtp_port)
+
+
+async def test_an_attended_transfer_moves_a_protected_phone_into_the_other_call(
+    secure_house: tuple[House, ssl.SSLContext, Path],
+) -> None:
+    """The phone is given a new place for its audio, and with it new keys."""
+    house, trust, _ = secure_house
+    await house.create("extension", {"number": "102", "sip_password": PASSWORD, "srtp": "required"})
+    directory = house.node.services.directory
+    await house.settled(lambda: len(directory.current.pictures[house.tenant].extensions) == 3)
+    one, two, three = [await secure_desk(house, number, trust) for number in ("100", "101", "102")]
+    middle = await secure_desk(house, "101", trust, GCM, register=False)
+    await connect(one, two)
+    await connect(middle, three)
+    await asyncio.sleep(0.8)
+    assert one.hears("101") and three.hears("101")
+    sip = middle.sip
+    replaces = quote(f"{sip.call_id};to-tag={sip.to_tag};from-tag={sip.from_tag}", safe="")
+    mark = len(three.sip.inbox)
+    two.in_dialog("REFER", f"Refer-To: <sip:102@{house.domain}?Replaces={replaces}>\r\n")
+    again = await three.sip.wait("INVITE", after=mark)
+    assert len(phone(three).keys_in(again)) == 4
+    assert three.invite is not None
+    assert not set(phone(three).keys_in(again).values()) & set(phone(three).keys_in(three.invite).values())
+    three.rtp.call("127.0.0.1", again.rtp_port)
+    await two.sip.wait("BYE")
+    await asyncio.sleep(1.2)
+    assert one.hears("102") and three.hears("100")
+    assert (await one.sip.bye()).status == 200
+    for closing in (one, two, three, middle):
         await closing.close()
