@@ -1,8 +1,12 @@
-"""The database goes away under running calls: phones notice nothing, and everything is written afterwards."""
+"""The database goes away under running calls: phones notice nothing, and everything is written afterwards.
+
+``SIVO_TEST_OUTAGE_SECONDS`` (0) makes it last so much longer than new calls are still taken.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 from call_house import DID, House
@@ -10,6 +14,8 @@ from call_house import DID, House
 from sivo.routing.live import GRACE_S
 from support.pg_proxy import PgProxy
 from support.rtp_phone import RtpPhone
+
+SECONDS = float(os.environ.get("SIVO_TEST_OUTAGE_SECONDS", "0"))
 
 
 async def test_phones_notice_nothing_and_nothing_is_lost(shaky: tuple[House, PgProxy]) -> None:
@@ -30,6 +36,10 @@ async def test_phones_notice_nothing_and_nothing_is_lost(shaky: tuple[House, PgP
     caller.send(caller.request("INVITE", f"sip:{DID}@{house.domain}"))  # at the latest now the database is asked
     await caller.wait(401)
     await asyncio.sleep(GRACE_S + 0.2)
+    for _ in range(round(SECONDS / 5)):
+        await asyncio.sleep(4.5)
+        assert (await (await house.phone("101")).register(0)).status == 200
+        assert (await (await house.phone("100")).invite(DID, 4000)).status == 503
     caller.inbox.clear()
     refused = await caller.invite(DID, 4000)
     assert refused.status == 503 and int(refused.headers["retry-after"]) > 0
