@@ -68,4 +68,4 @@ def _parse(text: str, header: str) -> NameAddr:
     return NameAddr("", Uri.parse(uri_text, header), parse_params(tail, header))
 
 
-_cached = lru_cache(maxsize=4096)(_parse)
+_cached = lru_cache(maxsize=1024)(_parse)

@@ -145,7 +145,7 @@ def _parse(text: str, header: str) -> Uri:
     return Uri(scheme, user, host, port, _params(parts, header), headers, password)
 
 
-_cached = lru_cache(maxsize=4096)(_parse)
+_cached = lru_cache(maxsize=1024)(_parse)
 
 
 def parse_hostport(text: str, header: str) -> tuple[str, int | None]:
