@@ -62,6 +62,8 @@ async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
     """100 calls 101, holds and takes it back, presses keys, and passes it on to 102: heard from what each recorded."""
     house, _, ca = secure_house
     await house.create("extension", {"number": "102", "sip_password": PASSWORD, "srtp": "required"})
+    directory = house.node.services.directory
+    await house.settled(lambda: len(directory.current.pictures[house.tenant].extensions) == 3)
     tls = house.node.services.sip.streams.port("TLS")
     accounts = {
         "100": Account("100", house.domain, PASSWORD, f"127.0.0.1:{tls}", transport="tls", mediaenc="srtp-mand"),
@@ -75,7 +77,7 @@ async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
             phones[number] = stack.enter_context(
                 Baresip(
                     account,
-                    port=free_port(),
+                    port=32110 + 10 * (int(number) - 100),  # and the next one, for TLS
                     rtp=33060 + 20 * (int(number) - 100),
                     voice=voice(tmp_path / f"{number}.wav", hertz[number], 20.0),
                     seconds=40,
@@ -84,7 +86,7 @@ async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
                 )
             )
         one = phones["100"]
-        await house.until("select 1 from registration having count(*) = 3", timeout=15)
+        await house.until("select 1 from registration having count(distinct extension) = 3", timeout=15)
         one.command("dial", f"sip:101@{house.domain}")
         await house.until("select 1 from call where state = 'answered'", timeout=10)
         await asyncio.sleep(2.0)

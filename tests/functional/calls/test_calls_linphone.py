@@ -33,6 +33,8 @@ async def test_linphones_on_tls_with_srtp_hold_press_keys_and_transfer(
     assert shutil.which("linphonec"), "linphone is missing: sudo apt-get install -y linphone-cli"
     house, _, ca = secure_house
     await house.create("extension", {"number": "102", "sip_password": PASSWORD, "srtp": "required"})
+    directory = house.node.services.directory
+    await house.settled(lambda: len(directory.current.pictures[house.tenant].extensions) == 3)
     proxy = f"127.0.0.1:{house.node.services.sip.streams.port('TLS')}"
     voices = {number: voice(tmp_path / f"{number}.wav", hertz, 30.0) for number, hertz in HERTZ.items()}
     named = proxy.replace("127.0.0.1", "localhost")  # its TLS library compares names only
@@ -42,9 +44,9 @@ async def test_linphones_on_tls_with_srtp_hold_press_keys_and_transfer(
     with (
         Linphone(caller, rtp=free_port(), authority=ca, voice=voices["100"]) as one,
         Linphone(callee, rtp=free_port(), authority=ca, voice=voices["101"]) as two,
-        Baresip(third, port=free_port(), rtp=33060, voice=voices["102"], seconds=50, authority=ca) as other,
+        Baresip(third, port=32150, rtp=33060, voice=voices["102"], seconds=50, authority=ca) as other,
     ):
-        await house.until("select 1 from registration having count(*) = 3", timeout=20)
+        await house.until("select 1 from registration having count(distinct extension) = 3", timeout=20)
         one.type(f"call sip:101@{house.domain}")
         await house.until("select 1 from call where state = 'answered'", timeout=10)
         one.type(f"play {voices['100']}")
