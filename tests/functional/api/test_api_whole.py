@@ -43,5 +43,5 @@ async def test_a_sample_of_everything_gets_no_5xx_and_no_undocumented_status(api
 
     await asyncio.to_thread(run)
     assert not seen.faults, "\n".join(seen.faults)
-    assert seen.unknown < sum(seen.requests.values()) / 4, "too many requests of nobody"
+    assert sum(seen.unknown.values()) < sum(seen.requests.values()) / 4, f"nobody asked: {seen.unknown}"
     assert set(whole_api.missing(seen, document)) == {f"{method} {path}" for method, path in LEFT_OUT}
