@@ -102,8 +102,7 @@ async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
         await asyncio.sleep(2.0)
         phones["102"].command("hangup")
         row = await house.until("select * from call where finished", timeout=10)
-        for phone in phones.values():
-            phone.stop()
+        await asyncio.gather(*(asyncio.to_thread(phone.stop) for phone in phones.values()))
         heard = {number: phone.heard() for number, phone in phones.items()}
     facts = await house.fetch("select body from call_fact where kind = 'digit' order by seq")
     assert "".join(fact["body"]["digit"] for fact in facts) == "19#"
