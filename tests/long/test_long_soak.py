@@ -6,7 +6,8 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 PEOPLE, AGENTS, MEDIA = 14, 6, 2
-#: Caches, pools and code that is used for the first time fill up in this share of the run.
+#: Caches, pools and code that is used for the first time fill up in this share of the run: some minutes, so that the
+#: slope of a run that is shorter than ten says more of them than of anything else.
 WARM_UP = 0.3
 #: MB a minute of any process.
 MOST_SLOPE = 1.0
@@ -82,6 +84,13 @@ async def _agents(desk: Desk, rng: random.Random, until: float) -> int:
     return calls
 
 
+def _mix(soaked: tuple[Node, Desk, Company], rng: random.Random, until: float) -> list[Coroutine[Any, Any, int]]:
+    """All callers at once."""
+    _, desk, company = soaked
+    callers = [_people(company, rng, until) for _ in range(PEOPLE)]
+    return callers + [_agents(desk, rng, until) for _ in range(AGENTS)]
+
+
 @pytest.mark.timeout(MINUTES * 60 + 300)
 async def test_twenty_calls_at_a_time_leave_the_node_as_it_was(soaked: tuple[Node, Desk, Company]) -> None:
     node, desk, company = soaked
@@ -92,13 +101,11 @@ async def test_twenty_calls_at_a_time_leave_the_node_as_it_was(soaked: tuple[Nod
     async with company.phone("202") as person:
         person.auto_answer, person.rtp_port = 200, 4002
         assert (await person.register(7200)).status == 200
-        await _agents(desk, rng, time.monotonic() + 1)  # what the first call opens belongs to the node
+        await asyncio.gather(*_mix(soaked, rng, time.monotonic() + 5))  # what the first calls open belongs to the node
         await asyncio.sleep(6)
         before = await asyncio.to_thread(steady.take)
         begun, until = time.monotonic(), time.monotonic() + MINUTES * 60
-        callers = [_people(company, rng, until) for _ in range(PEOPLE)]
-        callers += [_agents(desk, rng, until) for _ in range(AGENTS)]
-        _, *calls = await asyncio.gather(steady.watch(until), *callers)
+        _, *calls = await asyncio.gather(steady.watch(until), *_mix(soaked, rng, until))
         held, took = await holdings.back(node, before.holdings, MEDIA, BACK_SECONDS)
         await asyncio.sleep(6)  # media tells its figures every 5 s
         after = await asyncio.to_thread(steady.take)
@@ -106,7 +113,9 @@ async def test_twenty_calls_at_a_time_leave_the_node_as_it_was(soaked: tuple[Nod
     at_once = sorted(one.holdings.calls for one in steady.samples)[len(steady.samples) // 2]
     print(f"\n{sum(calls)} calls in {MINUTES:g} minutes, {at_once} at a time")
     for name, slope in slopes.items():
-        print(f"{name:<8} {before.memory[name]:6.1f} MB -> {after.memory[name]:6.1f} MB   {slope:+.2f} MB/min")
+        course = " ".join(f"{one.memory[name]:.0f}" for one in steady.samples[:: max(len(steady.samples) // 12, 1)])
+        change = f"{before.memory[name]:6.1f} MB -> {after.memory[name]:6.1f} MB"
+        print(f"{name:<8} {change}   {slope:+.2f} MB/min   {course}")
     print(f"held before {before.holdings}, {took:.1f} s after {held}")
     print(f"tasks {before.tasks} -> {after.tasks}", flush=True)
     assert all(slope < MOST_SLOPE for slope in slopes.values()), slopes
