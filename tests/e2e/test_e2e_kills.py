@@ -92,7 +92,6 @@ async def test_call_dies_with_ten_calls_up_and_then_everything(place: Place) -> 
         again = await calls.call(0.3)
         assert again.status == 200, "the registration of 202 did not survive"
 
-        # A recording that is being made when its worker dies waits for its claim to run out: minutes.
         assert (await reckon(company, place.sink, [*calls.attempts, Attempt("202")])).missing == []
         last = [asyncio.create_task(calls.call(60)) for _ in range(3)]
         async with asyncio.timeout(20):
@@ -103,7 +102,6 @@ async def test_call_dies_with_ten_calls_up_and_then_everything(place: Place) -> 
         assert [one.ended_by for one in await asyncio.gather(*last)] == ["platform"] * 3
         assert (await calls.call(0.3)).status == 200
     own = [*calls.attempts, Attempt("202")]
-    # A worker that was killed at a recording leaves it claimed for two minutes.
     found = await reckon(company, place.sink, own, timeout=150)
     print(found.line())
     assert (found.missing, found.wrong) == ([], [])

@@ -1,6 +1,7 @@
 """The role ``worker``: durable jobs, each a row that is claimed, worked off and finished.
 
-Nothing is held here that a kill would lose: a claimed row of a dead worker is claimed again when its claim runs out.
+Nothing is held here that a kill would lose: a claimed row of a dead worker is claimed again when its claim runs out, or
+as soon as the node has a worker again.
 """
 
 from __future__ import annotations
@@ -140,6 +141,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         for loop in loops:
             loop.failed = figures.failed
         await shredding.follow(database, vault)
+        await recordings.succeed()
         async with open_door(settings, "worker", figures.book, {"database": figures.database}):
             ready.announce()
             await asyncio.gather(*(loop.run(stop) for loop in loops))

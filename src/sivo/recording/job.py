@@ -34,6 +34,13 @@ class RecordingJobs:
         self._clock = clock
         self._node = node
 
+    async def succeed(self) -> None:
+        """For the one worker of a node, before its first piece of work: what the one before it had begun is free."""
+        async with self._database.platform("recording claims of a dead worker") as connection:
+            released = await records.release(connection, self._node)
+        if released:
+            log.info("recordings of a dead worker are begun again", recordings=released)
+
     async def run_once(self) -> bool:
         """Claim and work off one due row; false when there was none."""
         async with self._database.platform("recording claim") as connection:

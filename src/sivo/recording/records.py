@@ -104,6 +104,15 @@ async def claim(connection: Connection, node: str, at: datetime) -> Job | None:
     return Job(**dict(row)) if row is not None else None
 
 
+async def release(connection: Connection, node: str) -> int:
+    """Void the claims of this node's earlier worker, which is gone, so that nobody waits for them to run out."""
+    status = await connection.execute(
+        "update recording set claimed_until = null where state = 'pending' and node = $1 and claimed_until is not null",
+        node,
+    )
+    return int(status.split()[-1])
+
+
 async def retry(connection: Connection, job: Job, at: datetime, cause: str) -> None:
     """Try again later (2, 4, 8 … seconds, at most five minutes) after a fault that may pass."""
     wait = timedelta(seconds=min(300, 2**job.started))

@@ -161,6 +161,18 @@ async def test_a_claim_of_a_dead_worker_runs_out_and_the_work_is_done_once(house
     assert await house.events() == ["call.recorded"]
 
 
+async def test_the_next_worker_of_the_node_waits_for_no_claim_and_another_nodes_stands(house: House) -> None:
+    await house.write_journal(10)
+    await house.promise()
+    async with house.database.platform("test: a worker that dies") as connection:
+        assert await records.claim(connection, NODE, house.clock.now()) is not None
+        assert await records.release(connection, "another node") == 0
+    assert not await house.jobs.run_once()
+    await house.jobs.succeed()
+    assert await house.jobs.run_once()
+    assert (await house.row())["state"] == "stored"
+
+
 async def test_a_row_that_kills_every_worker_is_given_up(house: House) -> None:
     await house.write_journal(10)
     await house.promise()
