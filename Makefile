@@ -3,14 +3,14 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# Many tests run real phones and processes in real time. What fails in the crowd is tried once more by itself: twice
-# red is red, and the first failure stays printed.
+# Many tests run real phones and processes in real time. What fails in the crowd is tried once more by itself, after a
+# rest of the machine: twice red is red, and the first failure stays printed.
 twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
-	{ echo "== once more, by itself, what failed"; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
+	{ echo "== once more, by itself, what failed"; sleep 20; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench soak bench-voice bench-api bench-sip bench-media lock clean
-.PHONY: conformance conformance-mutations bench-config
+.PHONY: conformance conformance-mutations bench-config test-fast
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -33,12 +33,13 @@ lint: dev ## style and types
 format: dev ## bring the code into shape
 	@ruff check --fix src tests bench; ruff format src tests bench
 
-test: dev ## everything that CI runs (under 15 minutes on two cores)
-	@scripts/system-tools
-	@# Conformance waits for real calls most of its time: the checks that only compute run beside it.
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target conformance lint
-	@$(call twice,-n 3 --dist loadfile,tests/unit tests/functional,fast)
+test: conformance ## everything that CI runs (under 15 minutes on two cores)
+	@# Real calls first, while the machine is fresh; then what computes, all at once.
 	@$(call twice,-n 2 --dist loadfile,tests/e2e,whole)
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint test-fast
+
+test-fast: dev ## unit and functional tests, as CI runs them
+	@$(call twice,-n 4 --dist loadfile,tests/unit tests/functional,fast)
 
 test-unit: dev ## pure tests, virtual time
 	@$(PY) -m pytest -q tests/unit

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sivo.simulators.script import FaultOrder, LlmScript, Script, TtsScript
-from support.ai_desk import GREETING, PITCH, Places, clip, open_desk
+from support.ai_desk import FILLER, GREETING, PITCH, Places, clip, open_desk
 from support.provider_double import Double
 from support.running_node import Node
 from support.stored_words import Broken, all_stored
@@ -57,7 +57,8 @@ async def test_late_audio_of_a_dead_epoch_is_in_no_stored_word(node: Node, doubl
         await caller.silence_after(1500)
     trace = await desk.trace(caller.number)
     transcript: list[dict[str, Any]] = await desk.api("GET", f"/api/calls/{trace['call']['id']}/transcript")
-    said = {who: [one["text"] for one in transcript if one["speaker"] == who] for who in ("caller", "agent")}
+    heard = [one for one in transcript if one["text"] != FILLER]  # a busy machine gets one, and stores it
+    said = {who: [one["text"] for one in heard if one["speaker"] == who] for who in ("caller", "agent")}
     assert said["caller"] == QUESTIONS
     assert len(said["agent"]) == 3, said
     greeting, cut, second = said["agent"]

@@ -13,6 +13,8 @@ from support.running_node import Node
 from support.tones import speak
 from support.vendor_world import Vendors
 
+#: All phones live in one process of the test: more of them at a time and their own audio comes late.
+AT_A_TIME, TRIALS = 3, 3
 ENGINES = {"deepgram": "deepgram", "scribe": "elevenlabs_scribe_v2_realtime"}
 
 
@@ -38,6 +40,16 @@ class Broken:
         return f"{self.protocol} {self.kind} {self.after_ms}"
 
 
+class HurtOnTheWayError(Exception):
+    """Packets of a voice came too late to be played: what was transcribed is not what was said."""
+
+
+def _hurt(trace: dict[str, Any]) -> bool:
+    """Whether media had to make up, leave out or jump over frames of a leg: on this machine, alone, it never has to."""
+    legs = trace["call"]["stats"]["media"]["legs"]
+    return any(leg[what] for leg in legs.values() for what in ("late", "lost", "concealed", "dropped", "skipped"))
+
+
 async def stored(node: Node, vendors: Vendors, broken: Broken, *, quiet_ms: int = 7000) -> None:
     """A whole call with the fault on both legs: every word that was said stands in the stored transcript once, in
     order, under the name of who said it."""
@@ -53,14 +65,34 @@ async def stored(node: Node, vendors: Vendors, broken: Broken, *, quiet_ms: int 
             said_by = clip(CALLER_VOICE), clip(PERSON_VOICE)
         trace: dict[str, Any] = await talk(one, *said_by, quiet_ms=quiet_ms)
         said = await words(one, trace, "caller", "agent")
+        if said != {"caller": CALLER, "agent": PERSON} and _hurt(trace):
+            raise HurtOnTheWayError(f"{broken.name}: {said}, {trace['call']['stats']['media']['legs']}")
         assert said == {"caller": CALLER, "agent": PERSON}, f"stored: {said}"
         opened = len(one.opened(broken.protocol))
         assert opened >= (4 if broken.again else 2), f"the fault was not met: {opened} connections"
         assert one.account.offences == [], one.account.offences
 
 
+async def _on_a_whole_line(node: Node, vendors: Vendors, broken: Broken) -> None:
+    """:func:`stored`, with another call when the phones' audio itself was hurt; three such calls are a failure."""
+    for trial in range(1, TRIALS + 1):
+        try:
+            await stored(node, vendors, broken)
+            break
+        except HurtOnTheWayError as hurt:
+            print("the line was bad:", hurt)
+            if trial == TRIALS:
+                raise
+
+
 async def all_stored(node: Node, vendors: Vendors, matrix: list[Broken]) -> None:
-    """All of them at a time on one node; every failure is told."""
-    results = await asyncio.gather(*(stored(node, vendors, one) for one in matrix), return_exceptions=True)
+    """Three calls at a time on one node; every failure is told."""
+    limit = asyncio.Semaphore(AT_A_TIME)
+
+    async def one_of_three(broken: Broken) -> None:
+        async with limit:
+            await _on_a_whole_line(node, vendors, broken)
+
+    results = await asyncio.gather(*(one_of_three(one) for one in matrix), return_exceptions=True)
     failed = [f"{one.name}: {result!r}" for one, result in zip(matrix, results, strict=True) if result is not None]
     assert not failed, "\n\n".join(failed)
