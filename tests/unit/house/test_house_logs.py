@@ -25,6 +25,7 @@ OF_THE_NODE = {
     "media process speaks garbage",
     "figures of a media process cannot be read",
     "orphaned phones were hung up on",
+    "recordings of a dead worker are begun again",
     "not a journal of ours",
     "a call to a carrier is refused",
     "sip over tls shows a development certificate",
