@@ -6,10 +6,11 @@ change is a configuration key (room ``config``).
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -62,6 +63,9 @@ class Settings(BaseSettings):
     sip_tls_ca: Path | None = None
     #: Address put into Contact and SDP; empty = the address of the route to the peer.
     advertised_host: str = ""
+    #: Edges (Kamailio) in front of this node, ``host:port`` of their inner sides (UDP), comma-separated. What they say
+    #: about who sent a request is believed; calls to phones and carriers go to the first. Empty: none.
+    sip_edges: str = ""
 
     #: Calls that one tenant may start towards carriers: within a minute, and at a time (against toll fraud).
     carrier_calls_per_minute: int = Field(default=60, ge=1, le=100_000)
@@ -115,10 +119,29 @@ class Settings(BaseSettings):
     #: Let tenants use plain http:// for the allow-listed addresses.
     dangerous_outbound_http: bool = False
 
+    @field_validator("sip_edges")
+    @classmethod
+    def _are_places(cls, value: str) -> str:
+        for part in value.split(","):
+            host, _, port = part.strip().rpartition(":")
+            if part.strip() and not (port.isascii() and port.isdigit() and ip_address(host.strip("[]"))):
+                raise ValueError(f"{part.strip()!r} is not address:port")
+        return value
+
     @property
     def run_dir(self) -> Path:
         """Sockets and pid files."""
         return self.home / "run"
+
+    @property
+    def drain_file(self) -> Path:
+        """While it exists, ``call`` takes no new calls."""
+        return self.run_dir / "drain"
+
+    @property
+    def drained_file(self) -> Path:
+        """Made by ``call`` when it drains and the last call has ended."""
+        return self.run_dir / "drained"
 
     @property
     def journal_dir(self) -> Path:

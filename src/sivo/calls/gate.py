@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sivo.base import logs
+from sivo.edge.trust import Edge, Vouched
 from sivo.routing import sources
 from sivo.routing.directory import Directory, Extension
 from sivo.routing.guessing import Account, Ban, Guessing
 from sivo.routing.live import LiveDirectory
-from sivo.routing.sources import Claim, FromTenant, Source, Stranger
+from sivo.routing.sources import Claim, EdgePing, FromTenant, Source, Stranger
 from sivo.sip.digest import ha1
 from sivo.sip.digest_server import DigestServer
 from sivo.sip.message import Request, Response
@@ -19,6 +21,7 @@ from sivo.sip.transactions import ServerTransaction
 
 _FROM_HOST = re.compile(rb"\n(?:from|f)[ \t]*:[^\r\n]*sips?:(?:[^@\r\n>]*@)?([a-z0-9._-]+)", re.IGNORECASE)
 _TO_TAG = re.compile(rb"\n(?:to|t)[ \t]*:[^\r\n]*;[ \t]*tag[ \t]*=", re.IGNORECASE)
+log = logs.get("calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,14 @@ class Gate:
         digest: DigestServer,
         guessing: Guessing | None = None,
         banned: Callable[[Ban], None] = lambda ban: None,
+        edge: Edge | None = None,
     ) -> None:
         self._directory = directory
         self._digest = digest
         self._guessing = Guessing() if guessing is None else guessing
         self._banned = banned
+        self._edge = Edge() if edge is None else edge
+        self._warned = False
 
     def glance(self, data: bytes, source: Peer) -> bool:
         """Whether a message is worth reading: one look at its bytes, so that scanners cost next to nothing.
@@ -73,17 +79,25 @@ class Gate:
         directory = self._directory.current
         if domain is None or directory.tenant_of_domain(domain.group(1).decode()) is not None:
             return True
-        return bool(directory.trunks_at(source.host))
+        return bool(directory.trunks_at(source.host)) or self._edge.speaks(source)
 
     def hears(self, request: Request, source: Peer, now: float) -> bool:
         """Whether this request is answered at all: no stranger (rule c), and nobody who guesses passwords."""
+        by_edge = self._edge.speaks(source)
+        if by_edge and request.to.tag:
+            return True  # of a dialog that is no more: 481
         claimed = self.classify(request, source)
-        if isinstance(claimed, FromTenant) and "Authorization" in request.headers:
+        if isinstance(claimed, FromTenant) and not by_edge and "Authorization" in request.headers:
             return self._guessing.heard(source.host, _account(request, claimed), now)
         return not isinstance(claimed, Stranger)
 
     def classify(self, request: Request, source: Peer) -> Source:
         """Which of the source rules applies. Raises SipParseError for headers that cannot be read."""
+        if self._edge.speaks(source):
+            vouched = self._edge.vouched(request, source)
+            if vouched is None:
+                return self._unproven(request)
+            source = vouched.source
         from_, to = request.from_.uri, request.uri
         claim = Claim(
             method=request.method,
@@ -94,9 +108,21 @@ class Gate:
         )
         return sources.classify(self._directory.current, claim)
 
+    def _unproven(self, request: Request) -> Source:
+        """From an edge's place without its token: it asks whether we live, or it is somebody else."""
+        if request.method == "OPTIONS":
+            return EdgePing()
+        if not self._warned:
+            self._warned = True
+            log.warning("the edge shows no token of this platform; render its configuration again")
+        return Stranger()
+
     def authenticate(self, request: Request, claimed: FromTenant, source: Peer, now: float) -> Verdict:
         """Check the digest of a request that claims to come from a tenant's domain; wrong passwords are counted."""
         directory = self._directory.current
+        vouched = self._edge.vouched(request, source)
+        if vouched is not None:
+            return _as_vouched(directory, claimed, vouched)
 
         def secret(username: str, algorithm: str) -> str | None:
             return _ha1(directory, claimed, username, algorithm)
@@ -118,6 +144,15 @@ class Gate:
         response = txn.response(401)
         self._digest.challenge(response, challenge.realm, now, stale=challenge.stale)
         return response
+
+
+def _as_vouched(directory: Directory, claimed: FromTenant, vouched: Vouched) -> Verdict:
+    """The edge has checked the digest; that it is the user of From is for us to say."""
+    owner = directory.extension_of_account(claimed.tenant.id, vouched.account)
+    home = directory.tenant_of_domain(vouched.realm)
+    if claimed.extension is None or owner is None or owner.id != claimed.extension.id or home != claimed.tenant:
+        return Forbidden()
+    return Authenticated(claimed.extension, vouched.account)
 
 
 def _account(request: Request, claimed: FromTenant) -> Account:

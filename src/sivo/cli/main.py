@@ -18,12 +18,14 @@ from sivo.cli import (
     call,
     change,
     config,
+    edge,
     isolation,
     keys,
     ledger,
     limit,
     login,
     moments,
+    node,
     people,
     probe,
     provider,
@@ -82,6 +84,8 @@ app.add_typer(call.group, name="call")
 app.add_typer(provider.group, name="provider")
 app.add_typer(probe.group, name="probe")
 app.add_typer(webhook.group, name="webhook")
+app.add_typer(node.group, name="node")
+app.add_typer(edge.group, name="edge")
 audit.group.command("isolation")(isolation.isolation)
 app.add_typer(audit.group, name="audit")
 
