@@ -147,7 +147,7 @@ async def requests(api: Api) -> Rounds[tuple[float, float]]:
         return plain, await _cost(api, "/bench/gated", people) - plain
 
     # So many rounds that nobody can reach the published limit, however many are void.
-    return await rounds(pair, ROUNDS, most=20, rest=3.0)
+    return await rounds(pair, ROUNDS, most=20)
 
 
 async def checks(api: Api) -> dict[str, float]:

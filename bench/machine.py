@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-#: A round counts while the host of a virtual machine kept at most this share of the processor time that was wanted.
-MOST_STOLEN = 0.05
+from support.host import MOST_STOLEN, Stolen
+
 Found = TypeVar("Found")
 
 
@@ -68,28 +70,42 @@ class Rounds(Generic[Found]):
         return f"{kept}; {self.void} void" if self.void else kept
 
 
+async def left_alone(seconds: float = 120.0) -> bool:
+    """Wait until the host gives both cores when they are wanted, at most so long; whether it does.
+
+    What the host keeps shows only while somebody wants it (``steal`` of proc(5)): each core is kept busy for half a
+    second every few seconds.
+    """
+    until = time.monotonic() + seconds
+    spin = "import os, sys, time; os.sched_setaffinity(0, {int(sys.argv[1])}); end = time.monotonic() + 0.5\n"
+    spin += "while time.monotonic() < end: pass"
+    while True:
+        host = Stolen()
+        cores = range(os.cpu_count() or 1)
+        busy = [await asyncio.create_subprocess_exec(sys.executable, "-c", spin, str(core)) for core in cores]
+        for process in busy:
+            await process.wait()
+        if host.share() <= MOST_STOLEN:
+            return True
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(2.0)
+
+
 async def rounds(
-    run: Callable[[], Awaitable[Found]], wanted: int, *, most: int = 12, rest: float = 8.0
+    run: Callable[[], Awaitable[Found]], wanted: int, *, most: int = 12, patience: float = 120.0
 ) -> Rounds[Found]:
     """Repeat ``run`` until ``wanted`` rounds were undisturbed (``steal`` of proc(5)), at most ``most`` times.
 
-    After a disturbed round it rests ``rest`` seconds. When too few were undisturbed, the least disturbed are told.
+    Each waits up to ``patience`` seconds for a machine left alone. When too few were undisturbed, the least disturbed
+    are told.
     """
     seen: list[tuple[float, Found]] = []
     while len(seen) < most and sum(stolen <= MOST_STOLEN for stolen, _ in seen) < wanted:
-        if seen and seen[-1][0] > MOST_STOLEN:
-            await asyncio.sleep(rest)
-        before = _processor_time()
+        await left_alone(patience)
+        host = Stolen()
         found = await run()
-        worked, stolen = (now - then for now, then in zip(_processor_time(), before, strict=True))
-        seen.append((stolen / max(worked + stolen, 1.0), found))
+        seen.append((host.share(), found))
     best = sorted(seen, key=lambda one: one[0])[:wanted]
     void = sum(stolen > MOST_STOLEN for stolen, _ in seen)
     return Rounds([found for _, found in best], void, max(stolen for stolen, _ in best))
-
-
-def _processor_time() -> tuple[float, float]:
-    """Ticks of all processors so far: worked, and stolen by the host."""
-    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-    idle, waiting, stolen = fields[3], fields[4], fields[7]
-    return sum(fields[:8]) - idle - waiting - stolen, stolen

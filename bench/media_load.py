@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "functional" / "media")]
+sys.path.insert(0, str(ROOT / "tests" / "functional" / "media"))
 
 from media_harness import Call, Media, add_leg, agent, open_session  # noqa: E402
 

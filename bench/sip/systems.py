@@ -6,21 +6,18 @@ import asyncio
 import os
 import shutil
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.company import open_company
+from support.kills import pids
+from support.ports import free_port
+from support.raw_phone import RawPhone
+from support.running_node import running_node
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests")]
-
-from support.company import open_company  # noqa: E402
-from support.kills import pids  # noqa: E402
-from support.ports import free_port  # noqa: E402
-from support.raw_phone import RawPhone  # noqa: E402
-from support.running_node import running_node  # noqa: E402
-
 SIPPY = ROOT / "build" / "bench-sippy-venv" / "bin" / "b2bua_simple"
 RELAY = Path(__file__).with_name("kamailio-relay.cfg")
 
