@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# A node is five processes, and tests start hundreds: without kept bytecode each compiles a thousand modules for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Many tests run real phones and processes in real time. What fails in the crowd is tried once more by itself, after a
 # rest of the machine: twice red is red, and the first failure stays printed.
@@ -63,11 +65,10 @@ conformance-mutations: dev ## the same with consumers that read the shipped defa
 		$(PY) -m pytest -q -p mutation_run -o cache_dir=build/pytest-mutations tests/conformance
 
 test-long: dev ## soak, kill matrix, twenty demos with a busy core
-	@scripts/system-tools long
+	@scripts/system-tools long; scripts/edge-tools
 	@$(PY) -m pytest -q -s --timeout 3600 tests/long
 	@SIVO_TEST_OVERLOAD_PAIRS=8 SIVO_TEST_OUTAGE_SECONDS=30 $(PY) -m pytest -q -s --timeout 900 \
 		tests/functional/calls/test_calls_overload.py tests/functional/calls/test_calls_outage.py
-	@SIVO_TEST_LINPHONE=1 $(PY) -m pytest -q --timeout 300 tests/functional/calls/test_calls_linphone.py
 
 soak: dev ## 20 calls at a time for 30 minutes (SOAK_MINUTES=5: five): memory, descriptors, ports and tasks stay as they are
 	@SOAK_MINUTES=$${SOAK_MINUTES:-30} $(PY) -m pytest -q -s --timeout 14400 tests/long/test_long_soak.py
@@ -81,7 +82,7 @@ bench: dev ## measurements, printed with machine and method
 bench-config: dev ## the configuration plane: reads, explanations, requests, changes
 	@$(PY) -m bench.config_plane
 
-bench-voice: dev ## voice to voice and calls per core beside pipecat and livekit-agents (about 10 minutes; QUICK=1: 2)
+bench-voice: dev ## voice to voice and calls per core beside pipecat and livekit-agents (about 15 minutes; QUICK=1: 2)
 	@scripts/peers-venv
 	@$(PY) -m bench.voice $(if $(QUICK),--quick,)
 

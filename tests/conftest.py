@@ -22,6 +22,7 @@ from sivo.db import secret_file
 from sivo.db.bootstrap import prepare, with_user
 from sivo.db.embedded import EmbeddedPostgres
 from sivo.db.scopes import Database
+from sivo.node import ready
 from support.ports import free_port
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
@@ -31,6 +32,11 @@ os.environ.setdefault("SIVO_OPERATOR_PORT", "0")
 # Properties are about values: how long one example takes on a busy machine says nothing of them.
 hypothesis.settings.register_profile("sivo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("sivo")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay: no test has to pay for the collector's looking through them."""
+    ready.settle()
 
 
 @dataclass

@@ -9,18 +9,10 @@ import asyncio
 
 import pytest
 
+from support import kills
 from support.ai_desk import Caller
 from support.company import open_company
 from support.event_sink import lost_nothing
-from support.kills import (
-    back,
-    kill,
-    kill_everything,
-    kill_media_under_agent,
-    kill_media_under_people,
-    start_again,
-    talking,
-)
 from support.place_to_hurt import Place
 from support.raw_phone import Message, RawPhone
 from support.reckoning import reckon
@@ -31,26 +23,26 @@ TALKING = 10
 
 
 async def test_media_dies_under_a_talk_with_the_agent(place: Place) -> None:
-    print((await kill_media_under_agent(place.desk, place.agents, 6.0)).line())
+    print((await kills.kill_media_under_agent(place.desk, place.agents, 6.0)).line())
 
 
 async def test_media_dies_under_two_people(place: Place) -> None:
     for index in range(2):
-        await back(place.node, "media", index)
-    print((await kill_media_under_people(place.desk, place.company, 2.0)).line())
+        await kills.back(place.node, "media", index)
+    print((await kills.kill_media_under_people(place.desk, place.company, 2.0)).line())
 
 
 async def test_worker_and_api_die_and_no_event_is_lost(place: Place) -> None:
     replies: list[float] = []
     caller = await Caller.dial(place.desk)
-    talk = asyncio.create_task(talking(place.desk, caller, asyncio.get_running_loop().time() + 7, replies))
+    talk = asyncio.create_task(kills.talking(place.desk, caller, asyncio.get_running_loop().time() + 7, replies))
     for role in ("worker", "api", "worker"):
         await asyncio.sleep(1.5)
-        await back(place.node, role)
-        kill(place.node, role)
+        await kills.back(place.node, role)
+        kills.kill(place.node, role)
     await talk
     await caller.close()
-    await back(place.node, "api")
+    await kills.back(place.node, "api")
     await lost_nothing(place.sink, place.desk, caller.number, len(replies))
     assert len(replies) >= 2
 
@@ -75,7 +67,7 @@ async def test_call_dies_with_ten_calls_up_and_then_everything(place: Place) -> 
             while calls.up < TALKING:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.3)
-        killed = kill(place.node, "call")
+        killed = kills.kill(place.node, "call")
         cancel = await ringing.wait("CANCEL", 30)
         refused = await waiting
         ended = await asyncio.gather(*talking_)
@@ -97,8 +89,8 @@ async def test_call_dies_with_ten_calls_up_and_then_everything(place: Place) -> 
         async with asyncio.timeout(20):
             while calls.up < len(last):
                 await asyncio.sleep(0.05)
-        kill_everything(place.node)
-        print(f"everything was killed; up again after {await start_again(place.node):.1f} s")
+        kills.kill_everything(place.node)
+        print(f"everything was killed; up again after {await kills.start_again(place.node):.1f} s")
         assert [one.ended_by for one in await asyncio.gather(*last)] == ["platform"] * 3
         assert (await calls.call(0.3)).status == 200
     own = [*calls.attempts, Attempt("202")]

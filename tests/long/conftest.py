@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest_asyncio
 
 from support import provider_double
 from support.place_to_hurt import Place, place_to_hurt
 
+# Long tests of telephony use the call role and the phones that stand beside the short ones.
+sys.path.append(str(Path(__file__).parents[1] / "functional" / "calls"))
 _PORTS = range(37800, 37880)
 
 

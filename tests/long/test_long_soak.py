@@ -56,12 +56,12 @@ async def _people(company: Company, rng: random.Random, until: float) -> int:
         async with company.carrier(f"+34622{rng.randrange(10**6):06}") as phone:
             line = Line(phone, await RtpPhone.open(phone.host))
             try:
-                answer = await phone.invite(company.did, line.rtp.port, auth=False)
+                answer = await phone.invite(company.did, line.rtp.port, auth=False, insist=True)
                 assert answer.status == 200, answer.first_line
                 line.rtp.play(tone(440, 5))
                 line.talk(answer)
                 await asyncio.sleep(rng.uniform(5, 25))
-                assert (await phone.bye()).status == 200
+                assert (await phone.bye(insist=True)).status == 200
                 calls += 1
             finally:
                 await line.rtp.close()
@@ -77,7 +77,7 @@ async def _agents(desk: Desk, rng: random.Random, until: float) -> int:
         while time.monotonic() < ends:
             caller.rtp.play(clip("en_order_slt"))
             await asyncio.sleep(4)
-        assert (await caller.sip.bye()).status == 200
+        assert (await caller.sip.bye(insist=True)).status == 200
         caller.sip.close()
         await caller.rtp.close()
         calls += 1

@@ -175,7 +175,7 @@ class Caller:
         rtp = await RtpPhone.open(CARRIER)
         for _ in range(10):
             sip = await RawPhone.open(number, "carrier.example.com", "", (host, int(port)), CARRIER)
-            answer = await sip.invite(desk.number, rtp.port, auth=False)
+            answer = await sip.invite(desk.number, rtp.port, auth=False, insist=True)
             if answer.status == 200:
                 break
             sip.close()

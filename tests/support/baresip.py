@@ -66,12 +66,13 @@ class Account:
         )
 
 
-def _silence(path: Path, seconds: int) -> Path:
+def spoken(path: Path, pcm16: bytes) -> Path:
+    """A file that a phone can speak: ``pcm16`` (8 kHz, mono) as WAV."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(8000)
-        file.writeframes(bytes(2 * 8000 * seconds))
+        file.writeframes(pcm16)
     return path
 
 
@@ -98,9 +99,9 @@ class Baresip:
         self.dump = self.path / "heard"
         self.dump.mkdir()
         self.log = self.path / "log"
-        spoken = voice or _silence(self.path / "silence.wav", seconds)
+        said = voice or spoken(self.path / "silence.wav", bytes(2 * 8000 * seconds))
         config = _CONFIG.format(
-            host=host, port=port, source=f"aufile,{spoken}", rtp=rtp, rtp_end=rtp + 19, dump=self.dump
+            host=host, port=port, source=f"aufile,{said}", rtp=rtp, rtp_end=rtp + 19, dump=self.dump
         )
         if authority is not None:
             config += f"sip_cafile {authority}\nmodule srtp.so\n"

@@ -5,10 +5,9 @@ What it hears goes into a WAV file, what it says comes from one (8 kHz, mono).
 
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
 import tempfile
-import time
 import wave
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +53,7 @@ domain={domain}
 
 
 class Linphone:
-    """One linphonec on TLS with SRTP only; use as a context manager."""
+    """One linphonec on TLS with SRTP only; use with ``async with``: a node may run in the same event loop."""
 
     def __init__(self, account: Account, *, rtp: int, authority: Path, voice: Path) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="linphone-")
@@ -75,50 +74,51 @@ class Linphone:
         )
         answer = ["-a"] if account.answer == "auto" else []
         self._arguments = ["linphonec", "-c", str(config), *answer]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: asyncio.subprocess.Process | None = None
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._arguments,
-                stdin=subprocess.PIPE,
+            self._process = await asyncio.create_subprocess_exec(
+                *self._arguments,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=log,
                 env=os.environ | {"HOME": str(self.path)},
             )
-        self.type("soundcard use files", f"record {self._recorded}", f"play {self._voice}")
+        await self.type("soundcard use files", f"record {self._recorded}", f"play {self._voice}")
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        await self.stop()
         if error is not None:
             print(self.output()[-4000:])
         self._directory.cleanup()
 
-    def type(self, *lines: str) -> None:
-        """Type commands at its prompt."""
+    async def type(self, *lines: str) -> None:
+        """Type commands at its prompt, as fast as a person at best."""
         assert self._process is not None
         assert self._process.stdin is not None
         for line in lines:
             self._process.stdin.write(f"{line}\n".encode())
-            self._process.stdin.flush()
-            time.sleep(0.1)
+            await self._process.stdin.drain()
+            await asyncio.sleep(0.1)
 
     def output(self) -> str:
         """Everything that it printed so far."""
         return self.log.read_text(errors="replace")
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """``quit``: it says BYE and unregisters."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.returncode is None:
             try:
-                self.type("quit")
-                self._process.wait(8)
-            except (OSError, subprocess.TimeoutExpired):
+                async with asyncio.timeout(8):
+                    await self.type("quit")
+                    await self._process.wait()
+            except OSError:  # TimeoutError is one; the other is a pipe that it has closed
                 self._process.kill()
-                self._process.wait()
+                await self._process.wait()
 
     def heard(self) -> np.ndarray:
         """Samples (float, 8 kHz) that it has recorded; empty when there are none."""

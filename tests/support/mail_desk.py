@@ -6,49 +6,25 @@ One house for a whole test module; each test opens a desk in it: a tenant of its
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from sivo.base.clock import VirtualClock
-from sivo.base.settings import Settings
-from sivo.db.scopes import Database
 from sivo.identity.forgotten import Forgotten
 from sivo.mail.post import Post
 from sivo.mail.sender import MailSender
-from support.ports import free_port
+from support.ground import Server, open_ground
 from support.running_api import RunningApi, running_api
 from support.smtp_world import Mailbox, SmtpWorld, smtp_world
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 _sources = itertools.count(1)
-
-
-class Server(Protocol):
-    """The embedded PostgreSQL of the session (fixture ``pg``)."""
-
-    async def fresh_database(self) -> str: ...
-
-    async def drop_database(self, name: str) -> None: ...
-
-    def app_dsn(self, database: str) -> str: ...
-
-
-@dataclass
-class Ground:
-    """A database, settings and a clock that a test module shares."""
-
-    settings: Settings
-    database: Database
-    clock: VirtualClock
 
 
 @dataclass
@@ -155,25 +131,6 @@ async def open_desk(house: House) -> Desk:
     admin = f"ana@{slug}.example"
     admin_id = await house.api.user(tenant, admin, PASSWORD, role="admin")
     return Desk(house, slug, tenant, admin, admin_id, await bearer(house.api, admin, PASSWORD))
-
-
-@asynccontextmanager
-async def open_ground(pg: Server) -> AsyncIterator[Ground]:
-    """A fresh database and a home of its own."""
-    home = Path(tempfile.mkdtemp(prefix="sivo-t-"))
-    home.chmod(0o700)
-    settings = Settings(home=home, http_port=free_port(), media_processes=1)
-    settings.run_dir.mkdir(mode=0o700)
-    name = await pg.fresh_database()
-    try:
-        database = await Database.open(pg.app_dsn(name), max_size=6)
-        try:
-            yield Ground(settings, database, VirtualClock())
-        finally:
-            await database.close()
-    finally:
-        await pg.drop_database(name)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 
@@ -93,6 +94,8 @@ class RawPhone(asyncio.DatagramProtocol):
         self.host, self.port = transport.get_extra_info("sockname")[:2]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if data[:1] >= b"\x80":
+            return  # RTP or RTCP to a port that was another phone's a moment ago
         message = parse(data, asyncio.get_running_loop().time())
         self.inbox.append(message)
         self._arrived.set()
@@ -171,8 +174,13 @@ class RawPhone(asyncio.DatagramProtocol):
         self.call_id = call_id
         return answer
 
-    async def invite(self, number: str, rtp_port: int, *, auth: bool = True, body: str | None = None) -> Message:
-        """INVITE, answer the challenge, ACK what is final, and give it."""
+    async def invite(
+        self, number: str, rtp_port: int, *, auth: bool = True, body: str | None = None, insist: bool = False
+    ) -> Message:
+        """INVITE, answer the challenge, ACK what is final, and give it.
+
+        ``insist``: sent again until something is heard of it, as RFC 3261 §17.1.1.2 has it, and waited for 32 s.
+        """
         uri = f"sip:{number}@{self.domain}"
         text = sdp(self.host, rtp_port) if body is None else body
         mark = len(self.inbox)
@@ -186,7 +194,9 @@ class RawPhone(asyncio.DatagramProtocol):
         else:
             self._invite = self.request("INVITE", uri, text)
         self.send(self._invite)
-        answer = await self._final(mark, "INVITE")
+        if insist:
+            await self._insist(mark, "INVITE", self._invite)
+        answer = await self._final(mark, "INVITE", 32 if insist else 10)
         if answer.status == 200:
             self.to_tag = re.search(r"tag=([^;>]+)", answer.headers["to"]).group(1)  # type: ignore[union-attr]
             self.remote_target = re.search(r"<([^>]+)>", answer.headers["contact"]).group(1)  # type: ignore[union-attr]
@@ -216,14 +226,28 @@ class RawPhone(asyncio.DatagramProtocol):
             f"Call-ID: {self.call_id}\r\nCSeq: {cseq} CANCEL\r\nContent-Length: 0\r\n\r\n"
         )
 
-    async def bye(self) -> Message:
-        """BYE and its answer."""
+    async def bye(self, *, insist: bool = False) -> Message:
+        """BYE and its answer; ``insist`` as with :meth:`invite`."""
         mark = len(self.inbox)
-        self.send(self.request("BYE", self.remote_target, to=f"sip:x@{self.domain}"))
-        return await self._final(mark, "BYE")
+        request = self.request("BYE", self.remote_target, to=f"sip:x@{self.domain}")
+        self.send(request)
+        if insist:
+            await self._insist(mark, "BYE", request)
+        return await self._final(mark, "BYE", 32 if insist else 10)
 
-    async def _final(self, mark: int, method: str) -> Message:
-        async with asyncio.timeout(10):
+    async def _insist(self, mark: int, method: str, request: str) -> None:
+        """Timers A and E, until something is heard."""
+        for pause in (0.5, 1, 2, 4, 4, 4):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    while not any(one.status >= 100 and one.method == method for one in self.inbox[mark:]):
+                        self._arrived.clear()
+                        await self._arrived.wait()
+                    return
+            self.send(request)
+
+    async def _final(self, mark: int, method: str, timeout: float = 10) -> Message:
+        async with asyncio.timeout(timeout):
             while True:
                 for message in self.inbox[mark:]:
                     if message.status >= 200 and message.method == method:

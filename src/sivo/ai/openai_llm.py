@@ -9,7 +9,8 @@ from typing import Any
 
 from sivo.ai.llm import ThinkFilter, Usage
 from sivo.media.protocol import Stage
-from sivo.outbound.client import GuardedClient, Limits, Stream
+from sivo.outbound.answer import Stream
+from sivo.outbound.client import GuardedClient, Limits
 from sivo.speech.faults import ProviderError, explain
 from sivo.speech.http import error_code, headers_of, status_error, url_of
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from uuid import UUID
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
 
 def uuid7(at_ms: int | None = None) -> UUID:
@@ -26,7 +27,8 @@ def ulid(at_ms: int | None = None) -> str:
 
 def crockford(value: int) -> str:
     """128 bits (of a ULID, or of a UUIDv7, which begins with its time as well) as 26 characters."""
-    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+    # 160 bits are 32 characters of RFC 4648; the last 26 of them are ours in another alphabet.
+    return base64.b32encode(value.to_bytes(20, "big"))[6:].translate(_CROCKFORD).decode()
 
 
 def event_id() -> str:

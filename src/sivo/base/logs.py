@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -25,10 +26,15 @@ def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutabl
     for field, value in event.items():
         if field == "event":
             continue
-        lowered = field.lower()
-        if isinstance(value, SECRET_TYPES) or any(name in lowered for name in _SECRET_NAMES) or lowered in _TEXT_NAMES:
+        if isinstance(value, SECRET_TYPES) or _is_secret(field):
             event[field] = REDACTED
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(field: str) -> bool:
+    lowered = field.lower()
+    return any(name in lowered for name in _SECRET_NAMES) or lowered in _TEXT_NAMES
 
 
 class Libraries(logging.Handler):

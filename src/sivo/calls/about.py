@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sivo.calls.call import Call
-from sivo.calls.store import CallRow
+from sivo.calls.rows import CallRow
 
 _NONCE = 12
 _AAD = b"about a call"
@@ -37,7 +37,7 @@ def seal(key: bytes, call: Call) -> bytes:
     """For the journal with this key."""
     capture = call.capture
     decisions = {"recording": capture.recording.details(), "transcription": capture.transcription.details()}
-    about = About(row=call.writer.row, decisions=decisions, caller=call.caller.pending.dump())
+    about = About(row=call.writer.row, decisions=decisions, caller=call.caller.pending)
     nonce = os.urandom(_NONCE)
     return nonce + AESGCM(key).encrypt(nonce, msgspec.json.encode(about), _AAD)
 

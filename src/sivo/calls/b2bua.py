@@ -22,6 +22,7 @@ from sivo.calls.media_session import CALLER
 from sivo.calls.registering import Registering
 from sivo.calls.services import Services
 from sivo.calls.setup import Setup
+from sivo.calls.state import RETRY_AFTER
 from sivo.routing import sources
 from sivo.sip.dialog import dialog_id_of
 from sivo.sip.errors import NotAcceptable, OutOfOrder, SipParseError
@@ -166,11 +167,18 @@ class B2bua:
             case sources.FromTrunk(trunk, did):
                 self._setup.from_trunk(txn, source, trunk, did)
             case sources.TrunkPing():
-                self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]))
+                self._alive(txn, takes_calls=not self._s.draining.on)
+            case sources.EdgePing():
+                self._alive(txn, takes_calls=self._s.takes_calls)
             case sources.UnknownDid():
                 self._s.sip.respond(txn, txn.response(404))
             case sources.Stranger():
                 pass
+
+    def _alive(self, txn: ServerTransaction, *, takes_calls: bool) -> None:
+        """The answer to OPTIONS of who would bring us calls: 200, or 503 when it had better bring them elsewhere."""
+        later = txn.response(503, headers=[("Retry-After", str(RETRY_AFTER))])
+        self._s.sip.respond(txn, txn.response(200, headers=[("Allow", ALLOW)]) if takes_calls else later)
 
     def _from_tenant(self, txn: ServerTransaction, request: Request, source: Peer, claimed: sources.FromTenant) -> None:
         now = self._s.clock.now().timestamp()

@@ -103,13 +103,13 @@ class Call:
     serial: int = 0
     #: Told each time the call stands elsewhere.
     phase_changed: Callable[[Call], None] = lambda call: None
+    #: Name of the call's media session.
+    session: str = field(init=False)
     _inbox: deque[Input] = field(default_factory=deque)
     _busy: bool = False
 
-    @property
-    def session(self) -> str:
-        """Name of the call's media session."""
-        return str(self.id)
+    def __post_init__(self) -> None:
+        self.session = str(self.id)
 
     @property
     def ended(self) -> bool:
@@ -192,6 +192,13 @@ class Call:
     def config_reads(self) -> list[dict[str, Any]]:
         """The configuration values that were read, with the level of each."""
         return [{"key": key, "value": value, "level": level} for key, value, level in self.config.reads()]
+
+    def let_go(self) -> None:
+        """Nothing more comes of this call: forget who also knows it, so that it is freed now and not by a search for
+        cycles, which a process with many calls makes seldom."""
+        self.hunt = self.callee = self.transfer = None
+        for others in (self.former, self.guests, self.departed):
+            others.clear()
 
     def leg_of(self, dialog_id: object) -> Leg | None:
         """The leg whose dialog this is."""

@@ -9,6 +9,8 @@ from sivo.calls.call import Call
 from sivo.calls.callee_fork import Destination
 from sivo.calls.legs import SECURE
 from sivo.calls.services import Services
+from sivo.edge import trust
+from sivo.edge.trust import Edge
 from sivo.routing import decide
 from sivo.routing.decide import Target, ToExtension, ToGroup, ToTrunk
 from sivo.routing.directory import Extension, Trunk
@@ -54,6 +56,15 @@ def resolve(services: Services, call: Call, transfer_to: str) -> Callee:
     found = _tries(services, call, target)
     nobody = _from(call)
     return found[0] if found else Callee(nobody, nobody)
+
+
+def rings(services: Services, target: Target) -> bool:
+    """Whether a phone or a carrier will be rung right away, as far as can be told."""
+    match target:
+        case ToExtension(extension):
+            return bool(services.registrar.contacts(extension.id, services.clock.now()))
+        case _:
+            return isinstance(target, ToTrunk)
 
 
 def redirect(services: Services, call: Call, user: str) -> list[Destination]:
@@ -132,7 +143,16 @@ def _extension(services: Services, call: Call, extension: Extension) -> Callee:
             ids = {"tenant": str(call.tenant.id), "call": str(call.id)}
             log.warning("a phone without TLS is not rung: SRTP is required", extension=extension.number, **ids)
         destinations = [one for one in destinations if one.peer.transport in SECURE]
+    destinations += _at_edge(services.edge, extension)
     return Callee(_from(call), to, destinations, extension, name=f"extension {extension.number}")
+
+
+def _at_edge(edge: Edge, extension: Extension) -> list[Destination]:
+    """The phones that have registered at the edge: it knows where they are, and keeps to their SRTP policy."""
+    if edge.peer is None:
+        return []
+    uri = edge.phones(extension.tenant_id, extension.number)
+    return [Destination(uri, edge.peer, headers=(*edge.headers, (trust.SRTP, str(extension.srtp))))]
 
 
 def _from(call: Call) -> NameAddr:
@@ -143,14 +163,15 @@ def _trunks(services: Services, call: Call, target: ToTrunk) -> list[Callee]:
     """Carriers in the order of their rules; those that are known to be down are tried when no other is left."""
     known = [target, *target.others]
     up = [one for one in known if services.trunk_up(one.trunk.id)]
-    return [_trunk(call, one.trunk, one.number) for one in [*up, *(one for one in known if one not in up)]]
+    edge = services.edge
+    return [_trunk(call, edge, one.trunk, one.number) for one in [*up, *(one for one in known if one not in up)]]
 
 
-def _trunk(call: Call, trunk: Trunk, number: str) -> Callee:
+def _trunk(call: Call, edge: Edge, trunk: Trunk, number: str) -> Callee:
     shown = trunk.caller_id or call.route.from_number
     params = {} if trunk.transport == "udp" else {"transport": trunk.transport}
     uri = Uri("sip", number, trunk.host, trunk.port, params)
     from_ = NameAddr("", Uri("sip", shown, call.tenant.domains[0]))
     credentials = (trunk.username, trunk.password) if trunk.username and trunk.password else None
-    destination = Destination(uri, trunk.peer, credentials)
+    destination = Destination(uri, edge.peer or trunk.peer, credentials, headers=edge.headers)
     return Callee(from_, NameAddr("", uri), [destination], trunk=trunk, name=f"trunk {trunk.name}")

@@ -48,6 +48,8 @@ class Destination:
     peer: Peer
     credentials: tuple[str, str] | None = field(default=None, repr=False)
     srtp: SrtpPolicy = SrtpPolicy.OFF
+    #: What its INVITE carries besides: an edge is told what it has to know.
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class Branch(Leg):
@@ -68,9 +70,8 @@ class Branch(Leg):
     def invite(self, from_: NameAddr, to: NameAddr, port: int) -> Request:
         """The INVITE with our offer."""
         self.port = port
-        request = new_request(
-            "INVITE", self.destination.uri, from_=from_, to=to, headers=[*self.our_headers, *client_headers()]
-        )
+        headers = [*self.our_headers, *client_headers(), *self.destination.headers]
+        request = new_request("INVITE", self.destination.uri, from_=from_, to=to, headers=headers)
         request.set_body(self.session.offer(port), SDP_TYPE)
         return request
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any
+
 from sivo.calls import causes
 from sivo.calls.causes import Cause
 from sivo.calls.legs import SDP_TYPE, Leg, sdp_of, warning
@@ -35,10 +38,10 @@ class CallerLeg(Leg):
         #: Why there can be no audio with this phone (answer 488); empty: there can.
         self.refusal = self._refusal()
 
-    @property
-    def pending(self) -> Pending:
-        """The INVITE, for who has to refuse it in our place."""
-        return Pending.received(self._txn)
+    @cached_property
+    def pending(self) -> dict[str, Any]:
+        """The INVITE, for who has to refuse it in our place (:meth:`sivo.sip.pending.Pending.dump`)."""
+        return Pending.received(self._txn).dump()
 
     def _refusal(self) -> str:
         try:

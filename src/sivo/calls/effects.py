@@ -26,10 +26,10 @@ from sivo.calls.legs import Leg
 from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CALLEE, CALLER, MediaSession
 from sivo.calls.replacing import Replacing
+from sivo.calls.rows import LegRow
 from sivo.calls.seating import Seating, leg_id_of
 from sivo.calls.services import Services
 from sivo.calls.session_refresh import SessionRefresh
-from sivo.calls.store import LegRow
 from sivo.calls.transfers import Transfers
 from sivo.media.journal import KEY_PURPOSE, SUFFIX
 from sivo.sip.offer_answer import CODECS, AudioStream
@@ -133,7 +133,9 @@ class Effects:
     # --- media ---
 
     async def _open_media(self, call: Call) -> None:
-        """Session and caller's leg; the key of its journal is sealed before anything is written under it."""
+        """Session and legs; the key of its journal is sealed before anything is written under it."""
+        host = rtp_host(self._s.settings, call.caller.peer)
+        rings = callee.rings(self._s, call.route.target)
         try:
             key = os.urandom(KEY_BYTES)
             sealed = await self._s.vault.seal(call.tenant.id, KEY_PURPOSE, key)
@@ -146,12 +148,16 @@ class Effects:
                 sealed_key=sealed,
                 about=about.seal(key, call),
                 record=call.capture.recording.capture,
+                legs={CALLER: host, CALLEE: host} if rings else {CALLER: host},
                 on_refused=lambda error: call.post(ev.MediaRefused(error.code, error.message)),
             )
             call.media.keys_as_sound = keys.legs_with_sound(call)
             call.journal_path = str(self._s.settings.journal_dir / f"{call.session}{SUFFIX}")
             call.writer.media(call.media.link.index, call.journal_path)
-            call.caller.port = await call.media.add_leg(CALLER, rtp_host(self._s.settings, call.caller.peer))
+            call.caller.port = await call.media.port(CALLER)
+            if rings:
+                await call.media.port(CALLEE)
+                call.callee_host = host
         except SivoError as error:
             log.warning("no media for a call", tenant=str(call.tenant.id), call=str(call.id), error=error.code)
             if call.media is not None:
@@ -330,7 +336,7 @@ class Effects:
             address=str(call.caller.peer),
             sip_call_id=invite.call_id,
             created_at=self._s.clock.now(),
-            dialog=call.caller.pending.dump(),
+            dialog=call.caller.pending,
         )
         call.writer.leg(row)
         call.writer.recording_decided("setup", call.capture.recording, call.capture.recording.capture)

@@ -13,8 +13,8 @@ from sivo.calls import quality
 from sivo.calls.call import Call
 from sivo.calls.causes import Cause
 from sivo.calls.media_session import CALLER, CLOSE_SECONDS
+from sivo.calls.rows import EndRow
 from sivo.calls.seating import leg_id_of
-from sivo.calls.store import EndRow
 
 log = logs.get("calls")
 

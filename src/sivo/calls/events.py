@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sivo.calls.store import CallRow, EndRow
+from sivo.calls.rows import CallRow, EndRow
 from sivo.calls.transfer import Transfer
 from sivo.media.protocol import ConversationEnded
 

@@ -90,6 +90,7 @@ class Exchange:
         self._calls.pop(call.id, None)
         for forget in self._traces.pop(call.id, ()):
             forget()
+        call.let_go()
 
     def _learn_sip(self, call: Call, sip_call_id: str) -> None:
         known = self._by_sip_call_id.get(sip_call_id)

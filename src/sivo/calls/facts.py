@@ -15,6 +15,7 @@ import msgspec
 
 from sivo.calls import events, store
 from sivo.db.scopes import Connection
+from sivo.db.statement import Statement
 from sivo.events import outbox
 from sivo.media.protocol import (
     ConversationEnded,
@@ -49,22 +50,38 @@ def kind_of(body: FactBody) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
 
 
+def stands_alone(body: FactBody) -> bool:
+    """Whether nothing follows from a fact: its row is all that is written."""
+    return not isinstance(body, Segment | TranscriptionStarted | ProviderFault | Turn | ConversationEnded)
+
+
+def row(context: FactContext, fact: Fact) -> Statement:
+    """The fact's row, unless it is there."""
+    sql = """insert into call_fact (session, seq, tenant_id, call_id, kind, at, body)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict (session, seq) do nothing"""
+    return Statement(
+        sql,
+        (
+            UUID(fact.session),
+            fact.seq,
+            context.tenant_id,
+            context.call_id,
+            kind_of(fact.body),
+            _at(fact),
+            _kept(fact.body),
+        ),
+    )
+
+
+def _at(fact: Fact) -> datetime:
+    return datetime.fromtimestamp(fact.at / 1000, UTC)
+
+
 async def commit(conn: Connection, context: FactContext, fact: Fact) -> None:
     """Commit one fact with everything that follows from it; does nothing when it is there already."""
-    at = datetime.fromtimestamp(fact.at / 1000, UTC)
-    status = await conn.execute(
-        """insert into call_fact (session, seq, tenant_id, call_id, kind, at, body) values ($1, $2, $3, $4, $5, $6, $7)
-           on conflict (session, seq) do nothing""",
-        UUID(fact.session),
-        fact.seq,
-        context.tenant_id,
-        context.call_id,
-        kind_of(fact.body),
-        at,
-        _kept(fact.body),
-    )
-    if not status.endswith(" 1"):
+    if not await row(context, fact).run(conn):
         return
+    at = _at(fact)
     match fact.body:
         case Segment() if context.transcribe:
             await segments.commit(

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from sivo.base import logs
-from sivo.calls.store import CallRow, EndRow
+from sivo.calls.rows import CallRow, EndRow
 from sivo.media import protocol as wire
 from sivo.monitoring import declared as d
 from sivo.monitoring.book import Book, Distribution, Reading

@@ -16,9 +16,9 @@ from sivo.calls.call import Call
 from sivo.calls.exchange import Exchange
 from sivo.calls.legs import SDP_TYPE, Leg, sdp_of
 from sivo.calls.media_session import CALLEE, CALLER
+from sivo.calls.rows import LegRow
 from sivo.calls.seating import Seating, leg_id_of
 from sivo.calls.services import Services
-from sivo.calls.store import LegRow
 from sivo.calls.transfer import Transfer
 from sivo.sip.message import Response
 from sivo.sip.offer_answer import AudioStream

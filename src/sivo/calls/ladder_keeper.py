@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from sivo.base.ids import uuid7
-from sivo.calls.store import MessageRow
+from sivo.calls.rows import MessageRow
 from sivo.calls.writer import CallWriter
 from sivo.sip.ladder import LadderEntry
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sivo.base.errors import SivoError
@@ -40,6 +40,8 @@ class MediaSession:
         #: Legs whose carrier sends keys as sound.
         self.keys_as_sound: set[str] = set()
         self.closed: asyncio.Future[dict[str, Any]] | None = None
+        #: Ports that were asked for at the opening, by leg.
+        self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._on_refused = on_refused
 
     @classmethod
@@ -54,34 +56,47 @@ class MediaSession:
         sealed_key: bytes,
         about: bytes,
         record: bool,
+        legs: Mapping[str, str],
         on_refused: Callable[[SivoError], None],
     ) -> MediaSession:
-        """Open a session where there is most room; raises SivoError when no process takes it."""
+        """Open a session where there is most room, and ask with the same breath for the ports of ``legs``, each on its
+        host (see :meth:`port`). Raises SivoError when no process takes it."""
         link = pool.choose()
         opened = cls(link, session, on_refused)
         link.sessions.add(session)
+        answer = link.command(
+            wire.OpenSession,
+            session=session,
+            tenant=tenant,
+            call=call,
+            journal_key=key,
+            journal_key_sealed=sealed_key,
+            about=about,
+            record=record,
+        )
+        for leg, host in legs.items():
+            opened._asked[leg] = opened._ask_for(leg, host, CHANNELS[leg])
+            opened._asked[leg].add_done_callback(_heard)
         try:
-            await link.command(
-                wire.OpenSession,
-                session=session,
-                tenant=tenant,
-                call=call,
-                journal_key=key,
-                journal_key_sealed=sealed_key,
-                about=about,
-                record=record,
-            )
+            await answer
         except SivoError:
             link.sessions.discard(session)
             raise
         return opened
 
+    async def port(self, leg: str) -> int:
+        """A port that was asked for at the opening; raises SivoError."""
+        self.ports[leg] = int((await self._asked[leg])["port"])
+        return self.ports[leg]
+
     async def add_leg(self, leg: str, host: str, channel: int | None = None) -> int:
         """Allocate an RTP port on ``host``; raises SivoError."""
-        channel = CHANNELS[leg] if channel is None else channel
-        result = await self.link.command(wire.AddLeg, session=self.id, leg=leg, channel=channel, host=host)
+        result = await self._ask_for(leg, host, CHANNELS[leg] if channel is None else channel)
         self.ports[leg] = int(result["port"])
         return self.ports[leg]
+
+    def _ask_for(self, leg: str, host: str, channel: int) -> asyncio.Future[dict[str, Any]]:
+        return self.link.command(wire.AddLeg, session=self.id, leg=leg, channel=channel, host=host)
 
     def remove_leg(self, leg: str) -> None:
         """Free the port of a leg that is in nobody's seat any more; what it counted is kept."""
@@ -167,6 +182,7 @@ class MediaSession:
 
     def _forget(self, future: asyncio.Future[dict[str, Any]]) -> None:
         self.link.sessions.discard(self.id)
+        self._on_refused = _nobody  # it knows the call, which knows this session: let both go at once
         if not future.cancelled():
             future.exception()
 
@@ -179,6 +195,16 @@ class MediaSession:
                 self._on_refused(error)
 
         self.link.command(kind, session=self.id, **fields).add_done_callback(report)
+
+
+def _nobody(_error: SivoError) -> None:
+    """The session is closed."""
+
+
+def _heard(future: asyncio.Future[dict[str, Any]]) -> None:
+    """An error that nobody waits for is told by another command."""
+    if not future.cancelled():
+        future.exception()
 
 
 def is_behind_nat(media_host: str, signalling_host: str) -> bool:

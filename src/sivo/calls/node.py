@@ -16,6 +16,7 @@ from sivo.calls import inputs as ev
 from sivo.calls.b2bua import B2bua
 from sivo.calls.bans import CHANNEL, BanBook
 from sivo.calls.control import Control
+from sivo.calls.draining import Draining
 from sivo.calls.effects import Effects
 from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
@@ -37,6 +38,8 @@ from sivo.calls.switchboard import Switchboard
 from sivo.calls.trunk_watch import TrunkWatch
 from sivo.calls.watching import Watching
 from sivo.db.scopes import Database
+from sivo.edge.keys import EdgeKeys
+from sivo.edge.trust import Edge
 from sivo.routing import bindings
 from sivo.routing.fuse import Fuse
 from sivo.routing.guessing import Guessing
@@ -81,6 +84,7 @@ class CallNode:
             recorder=Recorder(database),
             fuse=Fuse(settings.carrier_calls_per_minute, settings.carrier_calls_at_a_time),
             figures=self.figures,
+            draining=Draining(settings, lambda: self.exchange.running + self.services.recorder.backlog),
         )
         self._registering = Registering(self.services)
         self._ending = Ending(clock, self.switchboard.forget, self.switchboard.salvage)
@@ -95,15 +99,16 @@ class CallNode:
         self._hep = HepExport(settings, clock, self._ladder.owner)
         self.watching = Watching(self.services, self.exchange, self._trunks, self._hep)
         self.figures.book.source(self.watching.read)
-        self._expiry: asyncio.Task[None] | None = None
+        self._rounds: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Read what must be known, then answer the phone."""
         services = self.services
         secret = await self._vault.platform_item("sip-nonce", lambda: os.urandom(32))
+        services.edge = Edge((await EdgeKeys.open(self._vault)).token, self._settings.sip_edges)
         guessing = Guessing()
         book = BanBook(services.recorder, services.clock, guessing)
-        gate = Gate(services.directory, DigestServer(secret), guessing, book.banned)
+        gate = Gate(services.directory, DigestServer(secret), guessing, book.banned, services.edge)
         user = B2bua(services, gate, self._setup, self._registering, self.exchange, self._effects)
         advertised = self._settings.advertised_host
         services.sip = SipUdp(user, services.clock, tap=self._tap, advertised_host=advertised)
@@ -130,7 +135,10 @@ class CallNode:
         await self.switchboard.orphans_closed(BYE_WAIT)
         await self.switchboard.recovery.finish(remains, orphans.unknown)
         self._trunks.start()
-        self._expiry = asyncio.create_task(self._expire(), name="registrar-expiry")
+        self._rounds = [
+            asyncio.create_task(self._expire(), name="registrar-expiry"),
+            asyncio.create_task(services.draining.run(), name="draining"),
+        ]
 
     async def stop(self) -> None:
         """BYE to every call, everything written, then silence. Bounded."""
@@ -143,8 +151,8 @@ class CallNode:
         await self._until_quiet(BYE_WAIT)
         if not await services.recorder.drain(WRITE_WAIT):
             log.error("rows could not be written before the end", backlog=services.recorder.backlog)
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for task in self._rounds:
+            task.cancel()
         await self._trunks.stop()
         await self._live.stop()
         await services.sip.close()

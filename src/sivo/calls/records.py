@@ -1,29 +1,30 @@
 """Write-behind: what happened goes to PostgreSQL after it happened, in order per call, and a SIP answer never waits.
 
 The queue survives an absence of the database: what is in it is written when the database is back. Writes of one call
-keep their order; several of one tenant share a transaction. A write that the database refuses for good is logged and
-left out, so that it cannot hold up the rest.
+keep their order; those of one tenant share a transaction, and what is alike in it a round trip. A write that the
+database refuses for good is logged and left out, so that it cannot hold up the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
 from sivo.base import logs
 from sivo.base.errors import SivoError
-from sivo.db.scopes import Connection, Database
+from sivo.calls.grouping import Write, grouped
+from sivo.db.scopes import Database
 
-BATCH = 64
+__all__ = ["Recorder", "Write"]
+
+#: Writes of one transaction at most, and transactions at the same time.
+BATCH = 256
 SHARDS = 2
-#: Seconds in which writes are gathered before a transaction begins: a call's set-up is a dozen writes within that time,
-#: and what they cost is mostly the beginning and the end of transactions.
-GATHER_S = 0.02
+#: Seconds in which writes are gathered before a transaction begins: what they cost is mostly round trips and the
+#: beginning and end of transactions, and calls that come within this time share them.
+GATHER_S = 0.05
 _BACKOFF_S = (0.1, 0.3, 1.0, 2.0)
 _TRANSIENT = (
     OSError,
@@ -37,39 +38,26 @@ _TRANSIENT = (
 log = logs.get("calls")
 
 
-@dataclass(slots=True)
-class Write:
-    """One thing to write: ``apply`` runs inside a tenant transaction, ``after`` once that is committed.
-
-    ``apply`` may run more than once (after a lost connection), each time in a new transaction.
-    """
-
-    tenant_id: UUID
-    call_id: UUID
-    apply: Callable[[Connection], Awaitable[None]]
-    after: Callable[[], None] | None = None
-
-
 class Recorder:
-    """Queues of writes, sharded by call."""
+    """Queues of writes, one for each tenant, sharded by tenant."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queues: list[deque[Write]] = [deque() for _ in range(SHARDS)]
+        self._queues: list[dict[int, list[Write]]] = [{} for _ in range(SHARDS)]
         self._wakes = [asyncio.Event() for _ in range(SHARDS)]
         self._tasks: list[asyncio.Task[None]] = []
-        self._busy = 0
+        #: Writes that are not committed yet.
+        self.backlog = 0
         self.failed = 0
-
-    @property
-    def backlog(self) -> int:
-        """Writes that are not committed yet."""
-        return sum(len(queue) for queue in self._queues) + self._busy
+        #: Tenant and hash of pinned configurations that are committed: no call needs to write them again.
+        self.snapshots: set[tuple[UUID, str]] = set()
 
     def put(self, write: Write) -> None:
         """Queue a write; never blocks."""
-        shard = write.call_id.int % SHARDS
-        self._queues[shard].append(write)
+        tenant = write.tenant_id.int
+        shard = tenant % SHARDS
+        self._queues[shard].setdefault(tenant, []).append(write)
+        self.backlog += 1
         self._wakes[shard].set()
 
     def start(self) -> None:
@@ -95,21 +83,17 @@ class Recorder:
             log.error("stopped with unwritten records", backlog=self.backlog)
 
     async def _run(self, shard: int) -> None:
-        queue, wake = self._queues[shard], self._wakes[shard]
+        wake = self._wakes[shard]
         while True:
-            if not queue:
-                wake.clear()
-                await wake.wait()
+            await wake.wait()
             await asyncio.sleep(GATHER_S)
-            due = len(queue)  # what comes from now on is gathered anew
-            while due > 0:
-                batch = _take(queue)
-                due -= len(batch)
-                self._busy += len(batch)
-                try:
+            wake.clear()
+            due, self._queues[shard] = self._queues[shard], {}  # what comes from now on is gathered anew
+            for writes in due.values():
+                for first in range(0, len(writes), BATCH):
+                    batch = writes[first : first + BATCH]
                     await self._write(batch)
-                finally:
-                    self._busy -= len(batch)
+                    self.backlog -= len(batch)
 
     async def _write(self, batch: list[Write]) -> None:
         """Write a batch, waiting for the database as long as that takes."""
@@ -133,8 +117,8 @@ class Recorder:
     async def _commit(self, batch: list[Write]) -> list[Write]:
         """All of it in one transaction."""
         async with self._database.tenant(batch[0].tenant_id) as connection:
-            for write in batch:
-                await write.apply(connection)
+            for group in grouped(batch):
+                await group.run(connection)
         return batch
 
     async def _one_by_one(self, batch: list[Write]) -> list[Write]:
@@ -146,14 +130,6 @@ class Recorder:
         self.failed += 1
         log.error("record refused", tenant=str(batch[0].tenant_id), call=str(batch[0].call_id), exc_info=True)
         return []
-
-
-def _take(queue: deque[Write]) -> list[Write]:
-    """The next writes of one tenant, at most :data:`BATCH`."""
-    batch = [queue.popleft()]
-    while queue and len(batch) < BATCH and queue[0].tenant_id == batch[0].tenant_id:
-        batch.append(queue.popleft())
-    return batch
 
 
 def _is_transient(error: Exception) -> bool:

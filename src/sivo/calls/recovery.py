@@ -24,7 +24,7 @@ from sivo.calls import causes, events, facts, store
 from sivo.calls.about import About, unseal
 from sivo.calls.facts import FactContext
 from sivo.calls.records import Recorder, Write
-from sivo.calls.store import CallRow, DecisionRow, EndRow
+from sivo.calls.rows import CallRow, DecisionRow, EndRow
 from sivo.calls.writer import finish_session
 from sivo.db.scopes import Connection, Database
 from sivo.events import outbox

@@ -19,14 +19,15 @@ from sivo.calls.exchange import Exchange
 from sivo.calls.legs import Leg, warning
 from sivo.calls.listeners import rtp_host
 from sivo.calls.media_session import CHANNELS
+from sivo.calls.rows import LegRow
 from sivo.calls.seating import Seating
 from sivo.calls.services import Services
 from sivo.calls.state import Phase
-from sivo.calls.store import LegRow
 from sivo.calls.transfer import ATTENDED, Transfer
 from sivo.routing.directory import Extension, Tenant
 from sivo.sip.errors import SipParseError
 from sivo.sip.peer import Peer
+from sivo.sip.sdes import SrtpPolicy
 from sivo.sip.transactions import ServerTransaction
 
 log = logs.get("calls")
@@ -59,8 +60,9 @@ class Replacing:
             self._s.sip.respond(txn, txn.response(481))
             return
         call, leg = found
-        leg_of_phone = CallerLeg(self._s.sip, txn, source, extension.srtp)
-        status = self._refusal(call, leg, leg_of_phone, values[0])
+        srtp = self._s.edge.srtp_here(extension.srtp, txn.request, source)
+        leg_of_phone = CallerLeg(self._s.sip, txn, source, srtp or SrtpPolicy.OFF)
+        status = 488 if srtp is None else self._refusal(call, leg, leg_of_phone, values[0])
         if status:
             leg_of_phone.ended = True
             told = warning(leg_of_phone.refusal) if status == 488 else []

@@ -14,9 +14,9 @@ from sivo.calls.capture import decide
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
 from sivo.calls.inputs import Input
+from sivo.calls.rows import CallRow
 from sivo.calls.services import Services
 from sivo.calls.state import RETRY_AFTER
-from sivo.calls.store import CallRow
 from sivo.calls.writer import CallWriter
 from sivo.config.snapshot import Snapshot
 from sivo.routing import decide as routing
@@ -86,10 +86,14 @@ class Setup:
         extension: Extension | None,
     ) -> None:
         picture = self._s.directory.current.pictures.get(tenant.id)
-        if self.closed or picture is None or self._s.directory.too_old:
+        if self.closed or self._s.draining.on or picture is None or self._s.directory.too_old:
             self._s.sip.respond(txn, txn.response(503, headers=[("Retry-After", str(RETRY_AFTER))]))
             return
-        caller = CallerLeg(self._s.sip, txn, source, extension.srtp if extension else SrtpPolicy.OFF)
+        policy = extension.srtp if extension else SrtpPolicy.OFF
+        srtp = self._s.edge.srtp_here(policy, txn.request, source)
+        if srtp is None:
+            route = replace(route, target=NOT_ACCEPTABLE, rule="srtp.required", reason="the phone offers no SRTP")
+        caller = CallerLeg(self._s.sip, txn, source, srtp or SrtpPolicy.OFF)
         agent = route.target.agent if isinstance(route.target, ToAgent) else None
         snapshot = picture.snapshot(route.did, agent)
         config = snapshot.reader()

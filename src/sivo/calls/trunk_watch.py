@@ -70,6 +70,9 @@ class TrunkWatch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for one in self._watched.values():
+            # At an edge the nodes share one place: what one took back, the others would miss.
+            if self._s.edge.peer is not None:
+                continue
             if one.registration is not None and one.registration.state is RegistrationState.REGISTERED:
                 self._ask(one, one.registration.request(end=True), _nothing)
 
@@ -160,7 +163,9 @@ class TrunkWatch:
             self._register(one, again)
 
     def _ask(self, one: _Watched, request: Request, then: Then) -> None:
-        self._s.sip.ask(request, one.trunk.peer, then)
+        for name, value in self._s.edge.headers:
+            request.headers.set(name, value)
+        self._s.sip.ask(request, self._s.edge.peer or one.trunk.peer, then)
 
     # --- on record ---
 

@@ -50,11 +50,14 @@ class Watching:
 
     def checks(self) -> Checks:
         """Ready: a media process is there, and what is known of the tenants is fresh enough for a new call."""
-        return {"media": self._media, "configuration": self._configuration}
+        return {"media": self._media, "configuration": self._configuration, "service": self._service}
 
     async def _media(self) -> str:
         ready = any(link.ready for link in self._s.media.links)
         return "up" if ready else "down: no media process"
+
+    async def _service(self) -> str:
+        return "down: it drains" if self._s.draining.on else "up"
 
     async def _configuration(self) -> str:
         return "down: the database does not answer" if self._s.directory.too_old else "up"

@@ -9,16 +9,17 @@ from uuid import UUID
 
 from sivo.base.clock import Clock
 from sivo.base.ids import uuid7
-from sivo.calls import events, facts, store
+from sivo.calls import facts, statements, store
 from sivo.calls.figures import CallFigures
+from sivo.calls.grouping import Apply
 from sivo.calls.guest import Guest
 from sivo.calls.records import Recorder, Write
-from sivo.calls.store import CallRow, DecisionRow, EndRow, LegRow, MessageRow
+from sivo.calls.rows import CallRow, DecisionRow, EndRow, LegRow, MessageRow
 from sivo.calls.transfer import Transfer
 from sivo.config import snapshots
 from sivo.config.snapshot import Snapshot
 from sivo.db.scopes import Connection
-from sivo.events import outbox
+from sivo.db.statement import Statement
 from sivo.media.protocol import Fact
 from sivo.recording import records as recordings
 from sivo.recording.policy import RecordingDecision
@@ -40,63 +41,44 @@ class CallWriter:
         self._node = node
         self._figures = figures
         self._rang = False
-        #: SIP messages that wait in a write which has not begun.
-        self._messages: list[MessageRow] | None = None
         self.answered_at: datetime | None = None
 
     def created(self, route: RouteDecision, snapshot: Snapshot) -> None:
         """The call exists: its row, the pinned configuration, the route decision, ``call.created``."""
-        row = self.row
         if self._figures is not None:
-            self._figures.started(row)
-
-        async def apply(conn: Connection) -> None:
-            await snapshots.store(conn, snapshot)
-            if await store.insert_call(conn, row):
-                await outbox.put(conn, row.tenant_id, events.CREATED, events.created(row))
-
-        self._put(apply)
+            self._figures.started(self.row)
+        self._pin(snapshot)
+        self._put(statements.created(self.row))
         self._decision("route", "setup", route.outcome(), route.rule, route.reason, route.details())
 
     def media(self, index: int, journal_path: str) -> None:
         """A media process carries it."""
-        self._put(lambda conn: store.mark_media(conn, self.row.id, index, journal_path))
+        self._put(statements.media(self.row.id, index, journal_path), loose=True)
 
     def ringing(self) -> None:
         """A phone rings."""
         if self._figures is not None and not self._rang:
             self._figures.ringing(self.row, self._clock.now())
         self._rang = True
-        self._put(lambda conn: store.mark_ringing(conn, self.row.id))
+        # Behind an answer of the same transaction it changes nothing, which is what it would have come to.
+        self._put(statements.ringing(self.row.id), loose=True)
 
     def answered(self) -> None:
         """Answered now; ``call.answered``."""
         at = self.answered_at = self._clock.now()
-        row = self.row
         if self._figures is not None:
-            self._figures.answered(row, at)
-
-        async def apply(conn: Connection) -> None:
-            if await store.mark_answered(conn, row.id, at):
-                await outbox.put(conn, row.tenant_id, events.ANSWERED, events.answered(row, at))
-
-        self._put(apply)
+            self._figures.answered(self.row, at)
+        self._put(statements.answered_and_told(self.row, at))
 
     def config_read(self, reads: list[dict[str, Any]]) -> None:
         """Which configuration values were read so far."""
-        self._put(lambda conn: store.mark_reads(conn, self.row.id, reads))
+        self._put(statements.reads(self.row.id, reads))
 
     def ended(self, end: EndRow) -> None:
         """The end with the whole CDR; ``call.ended``."""
-        row, answered_at = self.row, self.answered_at
         if self._figures is not None:
-            self._figures.ended(row, end)
-
-        async def apply(conn: Connection) -> None:
-            if await store.mark_ended(conn, row.id, end):
-                await outbox.put(conn, row.tenant_id, events.ENDED, events.ended(row, answered_at, end))
-
-        self._put(apply)
+            self._figures.ended(self.row, end)
+        self._put(statements.ended_and_told(self.row, self.answered_at, end))
 
     def finished(self, journal_path: str | None, recording: RecordingDecision | None, transcribed: bool) -> None:
         """After the last fact: the journal gets its fate and the transcript its last event."""
@@ -105,40 +87,34 @@ class CallWriter:
         async def apply(conn: Connection) -> None:
             await finish_session(conn, row, self._node, journal_path, recording, transcribed, at)
 
-        self._put(apply)
+        if transcribed:
+            self._put(apply)
+        elif journal_path is not None and recording is not None:
+            self._put(statements.finished_and_promised(row, self._node, journal_path, recording, at))
+        else:
+            self._put(statements.finished(row.id))
 
     def leg(self, leg: LegRow) -> None:
         """A phone joined."""
         leg.dialog = self._ours(leg.dialog)
-        self._put(lambda conn: store.insert_leg(conn, self.row.tenant_id, self.row.id, leg))
+        self._put(statements.leg(self.row.tenant_id, self.row.id, leg))
 
     def leg_state(self, leg_id: UUID, outcome: str, **fields: Any) -> None:
-        """What became of a phone (fields of :func:`sivo.calls.store.mark_leg`)."""
+        """What became of a phone (fields of :func:`sivo.calls.statements.leg_state`)."""
         fields["dialog"] = self._ours(fields.get("dialog"))
-        self._put(lambda conn: store.mark_leg(conn, leg_id, outcome, **fields))
+        self._put(statements.leg_state(leg_id, outcome, **fields))
 
     def pending(self, leg_id: UUID, dialog: dict[str, Any] | None) -> None:
-        """What a phone's answer is waited for with (:func:`sivo.calls.store.mark_pending`)."""
-        ours = self._ours(dialog)
-        self._put(lambda conn: store.mark_pending(conn, leg_id, ours))
+        """What a phone's answer is waited for with (:func:`sivo.calls.statements.pending`)."""
+        self._put(statements.pending(leg_id, self._ours(dialog)))
 
     def _ours(self, dialog: dict[str, Any] | None) -> dict[str, Any] | None:
         """A dialog with the node that it belongs to: no other one ends it."""
         return None if dialog is None else dialog | {"node": self._node}
 
     def message(self, row: MessageRow) -> None:
-        """A SIP message of this call went by. Those that come before the write begins are written together."""
-        if self._messages is not None:
-            self._messages.append(row)
-            return
-        rows = self._messages = [row]
-
-        async def apply(conn: Connection) -> None:
-            if self._messages is rows:
-                self._messages = None
-            await store.insert_messages(conn, self.row.tenant_id, self.row.id, rows)
-
-        self._put(apply)
+        """A SIP message of this call went by."""
+        self._put(statements.message(self.row.tenant_id, self.row.id, row), loose=True)
 
     def recording_decided(self, phase: str, decision: RecordingDecision, active: bool) -> None:
         """What was decided about the audio; ``active`` says whether frames are kept from now on."""
@@ -162,8 +138,7 @@ class CallWriter:
         word = "transferred" if done else "returned"
         self._decision("transfer", "talk", word, f"transfer.{transfer.how}", reason, details)
         if done:
-            data = events.transferred(row, transfer, at)
-            self._put(lambda conn: outbox.put(conn, row.tenant_id, events.TRANSFERRED, data))
+            self._put(statements.transferred(row, transfer, at))
 
     def tried(self, outcome: str, rule: str, reason: str, details: dict[str, Any]) -> None:
         """One try came to nothing, and somebody else is rung."""
@@ -172,23 +147,19 @@ class CallWriter:
     def carried(self, trunk_id: UUID) -> None:
         """The call leaves through this carrier in the end."""
         self.row.trunk_id = trunk_id
-        self._put(lambda conn: store.mark_trunk(conn, self.row.id, trunk_id))
+        self._put(statements.trunk(self.row.id, trunk_id))
 
     def taken_by(self, extension: Extension) -> None:
         """Somebody of a ring group has the call: it is their own from now on."""
         self.row.extension_id = extension.id
-        self._put(lambda conn: store.mark_extension(conn, self.row.id, extension.id))
+        self._put(statements.extension(self.row.id, extension.id))
 
     def taken_over(self, agent: Agent, snapshot: Snapshot) -> None:
         """An AI agent answers in place of a ring group, with the configuration that is pinned from now on."""
         row = self.row
         row.agent_id, row.snapshot_hash = agent.id, snapshot.hash
-
-        async def apply(conn: Connection) -> None:
-            await snapshots.store(conn, snapshot)
-            await store.mark_agent(conn, row.id, agent.id, snapshot.hash)
-
-        self._put(apply)
+        self._pin(snapshot)
+        self._put(statements.agent(row.id, agent.id, snapshot.hash))
         details = {"target": {"kind": "ai_agent", "id": str(agent.id), "name": agent.name}}
         reason = f"nobody of the ring group answered; AI agent {agent.name} answers"
         self._decision("route", "attempt", "ai_agent", "ring_group.no_answer", reason, details)
@@ -200,14 +171,23 @@ class CallWriter:
 
     def fact(self, fact: Fact, context: facts.FactContext, after: Callable[[], None]) -> None:
         """A fact of the media session; ``after`` runs when it is committed."""
-        self._put(lambda conn: facts.commit(conn, context, fact), after)
+        if facts.stands_alone(fact.body):
+            self._put(facts.row(context, fact), after)
+        else:
+            self._put(lambda conn: facts.commit(conn, context, fact), after)
 
     def _decision(self, kind: str, phase: str, outcome: str, rule: str, reason: str, details: dict[str, Any]) -> None:
         row = DecisionRow(uuid7(), self._clock.now(), kind, phase, outcome, rule, reason, details)
-        self._put(lambda conn: store.insert_decision(conn, self.row.tenant_id, self.row.id, row))
+        self._put(statements.decision(self.row.tenant_id, self.row.id, row), loose=True)
 
-    def _put(self, apply: Callable[[Connection], Any], after: Callable[[], None] | None = None) -> None:
-        self._recorder.put(Write(self.row.tenant_id, self.row.id, apply, after))
+    def _pin(self, snapshot: Snapshot) -> None:
+        """The configuration that the call pins, unless it is known to be kept."""
+        kept, name = self._recorder.snapshots, (snapshot.tenant_id, snapshot.hash)
+        if name not in kept:
+            self._put(snapshots.statement(snapshot), lambda: kept.add(name))
+
+    def _put(self, what: Statement | Apply, after: Callable[[], None] | None = None, *, loose: bool = False) -> None:
+        self._recorder.put(Write(self.row.tenant_id, self.row.id, what, after, loose))
 
 
 async def finish_session(

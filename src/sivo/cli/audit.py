@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -37,15 +40,7 @@ def _to(tenant: str) -> tuple[Client, UUID | None]:
     return connect_to(tenant) if tenant or client.remote else (client, None)
 
 
-def _path(path: str, **wanted: str | int | bool | None) -> str:
-    """``path`` with what narrows it; ``since`` is called ``from`` on the wire."""
-    said = {"from" if name == "since" else name: value for name, value in wanted.items() if value}
-    return f"{path}?{urlencode({name: 'true' if value is True else value for name, value in said.items()})}"
-
-
-@group.command("list")
-def list_(
-    tenant: Whose = "",
+def _query(
     since: Since = None,
     until: Until = None,
     user: User = None,
@@ -54,23 +49,47 @@ def list_(
     resource_type: Type = None,
     resource_id: Id = None,
     cross_tenant: Cross = False,
+) -> dict[str, str]:
+    """What narrows the log, as the API calls it."""
+    wanted = {
+        "from": since,
+        "to": until,
+        "user": user,
+        "action": action,
+        "event": event,
+        "resource_type": resource_type,
+        "resource_id": resource_id,
+        "cross_tenant": "true" if cross_tenant else None,
+    }
+    return {name: value for name, value in wanted.items() if value}
+
+
+def _narrowed(command: Callable[..., None]) -> Callable[..., None]:
+    """``command`` with the options of :func:`_query`, whose result it is given as ``query``."""
+    narrowing = inspect.signature(_query, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True)
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        command(query=_query(**{name: given.pop(name) for name in narrowing}), **given)
+
+    options = [*(one for name, one in own.parameters.items() if name != "query"), *narrowing.values()]
+    shown = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in options]
+    run.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]  # typer looks at it
+    return run
+
+
+@group.command("list")
+@_narrowed
+def list_(
+    query: dict[str, str],
+    tenant: Whose = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200)] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Entries of the audit log, newest first."""
     client, tenant_id = _to(tenant)
-    path = _path(
-        "/api/audit",
-        since=since,
-        to=until,
-        user=user,
-        action=action,
-        event=event,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        cross_tenant=cross_tenant,
-        limit=limit,
-    )
+    path = f"/api/audit?{urlencode({**query, 'limit': limit})}"
     items = items_of(client.call("GET", path, tenant=tenant_id).body)
     if as_json:
         show(items)
@@ -105,31 +124,15 @@ def verify(tenant: Whose = "") -> None:
 
 
 @group.command("export")
+@_narrowed
 def export(
+    query: dict[str, str],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (CSV); it must not exist.")],
     tenant: Whose = "",
-    since: Since = None,
-    until: Until = None,
-    user: User = None,
-    action: Act = None,
-    event: Event = None,
-    resource_type: Type = None,
-    resource_id: Id = None,
-    cross_tenant: Cross = False,
 ) -> None:
     """Write the audit log as CSV; that somebody took it stands in the log."""
     client, tenant_id = _to(tenant)
-    path = _path(
-        "/api/audit/export.csv",
-        since=since,
-        to=until,
-        user=user,
-        action=action,
-        event=event,
-        resource_type=resource_type,
-        resource_id=resource_id,
-        cross_tenant=cross_tenant,
-    )
+    path = f"/api/audit/export.csv?{urlencode(query)}"
     text = client.call("GET", path, tenant=tenant_id).body
     try:
         with out.open("x", encoding="utf-8", newline="") as file:

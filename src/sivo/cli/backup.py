@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sivo.base import logs
 from sivo.base.settings import Settings
 
 
 def backup(path: Annotated[Path, typer.Argument(help="File to write, for example sivo-2026-11-22.tar.")]) -> None:
     """Write a backup; the platform may be running. Keep the key file (SIVO_HOME/kek) somewhere else."""
+    import asyncio
+
     from sivo.node.backup import backup as write  # PostgreSQL tooling that other commands do not need
 
     report = asyncio.run(write(_settings(), path))
@@ -26,6 +26,8 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="Throw away what the database holds now.")] = False,
 ) -> None:
     """Bring a backup back into SIVO_HOME; the platform must not be running."""
+    import asyncio
+
     from sivo.node.backup import restore as bring_back
 
     report = asyncio.run(bring_back(_settings(), path, replace=replace))
@@ -33,6 +35,8 @@ def restore(
 
 
 def _settings() -> Settings:
+    from sivo.base import logs  # a fifth of the start of every other command
+
     settings = Settings()
     logs.configure("cli", "warning")  # what is worth saying is printed
     return settings

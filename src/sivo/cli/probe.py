@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -74,6 +73,8 @@ def dashboard(as_json: AsJson = False) -> None:
 
 def _probe(plane: str, as_json: bool) -> None:
     """Exit status 0: up; 1: down; 2: there is nothing to probe (not installed, not set up)."""
+    import asyncio  # the other commands need none of it
+
     from sivo.monitoring.probes.finding import DOWN
     from sivo.monitoring.probes.prober import Prober
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from sivo.cli.client import CliError
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def simulate(
@@ -24,6 +24,9 @@ def simulate(
     tls_key: Annotated[Path | None, typer.Option(help="PEM key of it.")] = None,
 ) -> None:
     """Serve doubles of the speech and language vendors until interrupted; any API key is accepted without --script."""
+    import asyncio  # the other commands need none of these
+    import signal
+
     from sivo.simulators import role
     from sivo.simulators.script import Script, World
 
@@ -52,6 +55,8 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
         return None
     if certificate is None or key is None:
         raise CliError("--tls-certificate and --tls-key go together", 2)
+    import ssl
+
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key)

@@ -103,6 +103,8 @@ def pick(
 
     Two people's policies are of equal rank; ``stricter`` chooses between their values (for example ``min``).
     """
+    if not applied:
+        return fallback
     for scope in reversed(SCOPES):
         setting = [one for one in applied if one.scope == scope and name in one.fields]
         if not setting:

@@ -7,16 +7,18 @@ from uuid import UUID
 
 from sivo.config.snapshot import Snapshot
 from sivo.db.scopes import Connection
+from sivo.db.statement import Statement
+
+
+def statement(snapshot: Snapshot) -> Statement:
+    """What :func:`store` runs, for who runs it together with others."""
+    sql = "insert into config_snapshot (tenant_id, hash, body) values ($1, $2, $3) on conflict do nothing"
+    return Statement(sql, (snapshot.tenant_id, snapshot.hash, snapshot.body()))
 
 
 async def store(connection: Connection, snapshot: Snapshot) -> str:
     """Keep a snapshot and return its hash; nothing happens when its content is there already."""
-    await connection.execute(
-        "insert into config_snapshot (tenant_id, hash, body) values ($1, $2, $3) on conflict do nothing",
-        snapshot.tenant_id,
-        snapshot.hash,
-        snapshot.body(),
-    )
+    await statement(snapshot).run(connection)
     return snapshot.hash
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from sivo.base.ids import event_id
 from sivo.db.scopes import Connection
+from sivo.db.statement import Statement
 from sivo.events.catalogue import CATALOGUE
 
 #: How long a row stays after it was handed on; deliveries carry their own copy of what they send.
@@ -40,17 +41,34 @@ async def put(
     ``data`` is JSON with camelCase names as published. With an ``id`` of the caller's (derived from what it records), a
     repetition is harmless. ``ValueError`` for a type that is not in the catalogue.
     """
+    event = statement(tenant_id, type, data, id=id)
+    await event.run(connection)
+    return str(event.args[0])
+
+
+def statement(tenant_id: UUID, type: str, data: Mapping[str, Any], *, id: str | None = None) -> Statement:
+    """What :func:`put` runs, for who runs it together with others."""
+    sql = "insert into outbox (id, tenant_id, type, data) values ($1, $2, $3, $4) on conflict (id) do nothing"
+    return Statement(sql, row(tenant_id, type, data, id=id))
+
+
+#: For :func:`sivo.db.statement.if_changed`: an event that is put if something was changed; arguments: :func:`row`.
+PUT_IF_CHANGED = (
+    "insert into outbox (id, tenant_id, type, data) select $1::text, $2::uuid, $3::text, $4::jsonb from changed"
+    " on conflict (id) do nothing"
+)
+
+
+def row(
+    tenant_id: UUID, type: str, data: Mapping[str, Any], *, id: str | None = None
+) -> tuple[str, UUID, str, dict[str, Any]]:
+    """What is written of an event, with a new id unless one is given.
+
+    ``ValueError`` for a type that is not in the catalogue.
+    """
     if type not in CATALOGUE:
         raise ValueError(f"{type!r} is not in the event catalogue")
-    chosen = id or event_id()
-    await connection.execute(
-        "insert into outbox (id, tenant_id, type, data) values ($1, $2, $3, $4) on conflict (id) do nothing",
-        chosen,
-        tenant_id,
-        type,
-        dict(data),
-    )
-    return chosen
+    return id or event_id(), tenant_id, type, dict(data)
 
 
 async def claim(connection: Connection, limit: int = 100) -> list[Event]:

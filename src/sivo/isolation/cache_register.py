@@ -83,6 +83,11 @@ REGISTER: tuple[Cache, ...] = (
     Cache("sip/address.py _cached", "the text that is parsed", PURE),
     Cache("sip/headers.py _key", "the text that is parsed", PURE),
     Cache("sip/headers.py canonical", "the text that is parsed", PURE),
+    Cache("sip/headers.py named", "the text that is parsed", PURE),
+    Cache("sip/peer.py is_ip", "the text that is parsed", PURE),
+    Cache("sip/offer_answer.py _is_unicast", "the text that is parsed", PURE),
+    Cache("routing/directory.py _address", "the text that is parsed", PURE),
+    Cache("base/logs.py _is_secret", "the name of a field", PURE),
     Cache("sip/uri.py _cached", "the text that is parsed", PURE),
     Cache("sip/via.py _cached", "the text that is parsed", PURE),
 )

@@ -90,7 +90,8 @@ async def _run_node(settings: Settings) -> None:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = NodeLock(settings.run_dir / "supervisor.lock")
     lock.acquire()
-    (settings.run_dir / "ready").unlink(missing_ok=True)
+    for left in (settings.run_dir / "ready", settings.drain_file, settings.drained_file):
+        left.unlink(missing_ok=True)  # a node that is started is meant to take calls
     server: Server | None = None
     try:
         server = await open_server(settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +18,8 @@ CLAIM_SECONDS = 120
 #: Starts after which a row that kills its worker every time is given up.
 MAX_STARTS = 8
 
+_PROMISED = """id, tenant_id, call_id, node, journal_path, state, wanted, rule, format, kms, provider_id,
+               expiry_action, retention_days, created_at, expires_at, due_at"""
 _COLUMNS = """id, tenant_id, call_id, journal_path, state, wanted, rule, format, kms, provider_id,
               expiry_action, retention_days, created_at, expires_at, started"""
 
@@ -57,14 +60,33 @@ async def expect(
     With ``decision.capture`` false the row only makes sure that the journal is removed, and ends as ``refused`` by
     the rule. The expiry is sealed here.
     """
-    id = uuid7()
+    args = promise(tenant_id=tenant_id, call_id=call_id, node=node, journal_path=journal_path, decision=decision, at=at)
     row = await connection.fetchval(
-        """insert into recording
-             (id, tenant_id, call_id, node, journal_path, state, wanted, rule, format, kms, provider_id,
-              expiry_action, retention_days, created_at, expires_at, due_at)
-           values ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $13)
-           on conflict (call_id) do nothing returning id""",
-        id,
+        f"""insert into recording ({_PROMISED})
+            values ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, $10, $11, $12, $13, $14, $13)
+            on conflict (call_id) do nothing returning id""",  # noqa: S608 - a constant list of columns
+        *args,
+    )
+    if row is not None:
+        return args[0]
+    known: UUID = await connection.fetchval("select id from recording where call_id = $1", call_id)
+    return known
+
+
+#: For :func:`sivo.db.statement.if_changed`: what :func:`expect` promises, if something was changed; arguments:
+#: :func:`promise`.
+EXPECT_IF_CHANGED = f"""insert into recording ({_PROMISED})
+    select $1::uuid, $2::uuid, $3::uuid, $4::text, $5::text, 'pending', $6::boolean, $7::text, $8::text, $9::boolean,
+           $10::text, $11::text, $12::integer, $13::timestamptz, $14::timestamptz, $13::timestamptz from changed
+    on conflict (call_id) do nothing"""  # noqa: S608 - a constant list of columns
+
+
+def promise(
+    *, tenant_id: UUID, call_id: UUID, node: str, journal_path: str, decision: RecordingDecision, at: datetime
+) -> tuple[UUID, *tuple[Any, ...]]:
+    """The row of :func:`expect`, with a new id."""
+    return (
+        uuid7(),
         tenant_id,
         call_id,
         node,
@@ -79,10 +101,6 @@ async def expect(
         at,
         at + timedelta(days=decision.retention_days),
     )
-    if row is not None:
-        return id
-    known: UUID = await connection.fetchval("select id from recording where call_id = $1", call_id)
-    return known
 
 
 async def claim(connection: Connection, node: str, at: datetime) -> Job | None:

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -269,12 +270,9 @@ class Directory:
 
     def trunks_at(self, host: str) -> list[Trunk]:
         """Trunks whose allowed networks hold the address ``host``; carriers may overlap, so there can be several."""
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
+        address = _address(host)
+        if address is None:
             return []
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
         found: dict[UUID, Trunk] = {}
         for (version, prefix), known in self._networks.items():
             if version == address.version:
@@ -301,6 +299,18 @@ class Directory:
                     if did.tenant_id == trunk.tenant_id and did.trunk_id == trunk.id:
                         return did, trunk
         return None
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str) -> Address | None:
+    """The address that a packet came from; None for what is none."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
 
 
 def _bits(address: Address, prefix: int) -> int:

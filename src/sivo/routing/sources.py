@@ -59,11 +59,16 @@ class UnknownDid:
 
 
 @dataclass(frozen=True, slots=True)
+class EdgePing:
+    """Our edge asks with OPTIONS whether it may bring calls here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stranger:
     """Rule (c): no reply, no state."""
 
 
-Source = FromTenant | FromTrunk | TrunkPing | UnknownDid | Stranger
+Source = FromTenant | FromTrunk | TrunkPing | UnknownDid | EdgePing | Stranger
 
 
 def classify(directory: Directory, claim: Claim) -> Source:

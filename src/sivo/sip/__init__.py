@@ -7,7 +7,8 @@ Modules, one RFC object each (RFC 3261 unless said otherwise)::
     headers.py      Headers                                 ordered multi-dict; get / all / set / add / remove / prepend
     address.py      NameAddr(display, uri, params)          §20.10; NameAddr.parse, .tag, str()
     via.py          Via                                     §20.42, RFC 3581
-    message.py      Request, Response, parse, new_request   §7
+    message.py      Request, Response, new_request          §7
+    reading.py      parse, salvage                          §7, what came on the wire
     sdp.py          SessionDescription, Media, Origin       RFC 4566
     sdes.py         SrtpPolicy, Crypto, StreamKeys          RFC 4568: keys for SRTP
     offer_answer.py LocalSession, AudioStream, Direction    RFC 3264: offer(), answer(), audio_of()
@@ -120,9 +121,10 @@ from sivo.sip.errors import NotAcceptable, OutOfOrder, SipParseError
 from sivo.sip.headers import Headers
 from sivo.sip.ladder import LadderEntry
 from sivo.sip.layer import TransactionLayer
-from sivo.sip.message import Request, Response, new_branch, new_call_id, new_request, new_tag, parse
+from sivo.sip.message import Request, Response, new_branch, new_call_id, new_request, new_tag
 from sivo.sip.offer_answer import AudioStream, LocalSession
 from sivo.sip.peer import Peer
+from sivo.sip.reading import parse
 from sivo.sip.sdp import Media, Origin, SessionDescription
 from sivo.sip.transactions import ClientTransaction, ServerTransaction, State, Timers
 from sivo.sip.udp import SipUdp, TransactionUser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 from sivo.sip.grammar import is_token, split_outside
 
@@ -63,6 +64,12 @@ def canonical(name: str) -> str:
     return _ODD.get(key) or "-".join(part.capitalize() for part in key.split("-"))
 
 
+@lru_cache(maxsize=1024)
+def named(name: str) -> tuple[str, str] | None:
+    """What a header is known by, and its name as it is written; None for what is no name of a header."""
+    return (_key(name), canonical(name)) if is_token(name) else None
+
+
 class Headers:
     """Ordered header fields; names match without case and in compact form.
 
@@ -70,19 +77,28 @@ class Headers:
     from outside can add a header.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "read")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[tuple[str, str, str]] = []
+        #: What was read of a field, by its name; forgotten as soon as that field changes.
+        self.read: dict[str, Any] = {}
         for name, value in fields:
             self.add(name, value)
+
+    @classmethod
+    def of(cls, fields: list[tuple[str, str, str]]) -> Headers:
+        """From fields as they were read: what each is known by, its name and its value without line breaks."""
+        made = cls()
+        made._fields = fields
+        return made
 
     def get(self, name: str) -> str | None:
         """The first value of ``name`` (of a list header: its first element), or None."""
         key = _key(name)
         for known, _, value in self._fields:
             if known == key:
-                return next(split_outside(value, ","), "") if key in LISTS else value
+                return next(split_outside(value, ","), "") if "," in value and key in LISTS else value
         return None
 
     def all(self, name: str) -> list[str]:
@@ -91,7 +107,7 @@ class Headers:
         values = [value for known, _, value in self._fields if known == key]
         if key not in LISTS:
             return values
-        return [part for value in values for part in split_outside(value, ",")]
+        return [part for value in values for part in (split_outside(value, ",") if "," in value else (value,)) if part]
 
     def set(self, name: str, *values: str) -> None:
         """Replace every ``name`` by ``values``, at the place of the first one."""
@@ -99,18 +115,36 @@ class Headers:
         index = next((i for i, field in enumerate(self._fields) if field[0] == key), len(self._fields))
         rest = [field for field in self._fields if field[0] != key]
         index = min(index, len(rest))
-        rest[index:index] = [(key, shown, _clean(value)) for value in values]
+        rest[index:index] = [(key, shown, clean(value)) for value in values]
         self._fields = rest
+        self.read.pop(shown, None)
 
     def add(self, name: str, value: str) -> None:
         """Append one field. ValueError if ``name`` is no token."""
-        if not is_token(name):
+        known = named(name)
+        if known is None:
             raise ValueError(f"not a header name: {name[:40]!r}")
-        self._fields.append((_key(name), canonical(name), _clean(value)))
+        self._fields.append((*known, clean(value)))
+        self.read.pop(known[1], None)
+
+    def take(self, other: Headers, *names: str) -> None:
+        """Append all ``names`` of ``other``, one after the other, each value as a field of its own."""
+        for name in names:
+            key = _key(name)
+            self.read.pop(canonical(name), None)
+            for field in other._fields:
+                if field[0] != key:
+                    continue
+                if "," in field[2] and key in LISTS:
+                    self._fields += [(key, field[1], part) for part in split_outside(field[2], ",")]
+                else:
+                    self._fields.append(field)
 
     def prepend(self, name: str, value: str) -> None:
         """Put one field before all others (Via, Record-Route)."""
-        self._fields.insert(0, (_key(name), canonical(name), _clean(value)))
+        shown = canonical(name)
+        self._fields.insert(0, (_key(name), shown, clean(value)))
+        self.read.pop(shown, None)
 
     def pop_first(self, name: str) -> str | None:
         """Take away and return the first element of ``name`` (of a list header: only that element)."""
@@ -124,16 +158,26 @@ class Headers:
         """Take away every ``name``."""
         key = _key(name)
         self._fields = [field for field in self._fields if field[0] != key]
+        self.read.pop(canonical(name), None)
+
+    def keys(self) -> list[str]:
+        """What each field is known by, in order."""
+        return [field[0] for field in self._fields]
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Name in canonical form and value of each field, in order."""
         for _, name, value in self._fields:
             yield name, value
 
+    def lines(self, without: str) -> list[str]:
+        """Each field as a line, but for those that are known by the name ``without``."""
+        return [f"{name}: {value}" for key, name, value in self._fields if key != without]
+
     def copy(self) -> Headers:
         """An independent copy."""
         other = Headers()
         other._fields = list(self._fields)
+        other.read = dict(self.read)
         return other
 
     def __contains__(self, name: object) -> bool:
@@ -151,6 +195,7 @@ class Headers:
         return f"Headers({[name for name, _ in self.items()]})"
 
 
-def _clean(value: str) -> str:
+def clean(value: str) -> str:
+    """A value as it may stand in a message: line breaks are spaces."""
     value = value.strip()
     return _BREAKS.sub(" ", value) if "\n" in value or "\r" in value or "\0" in value else value

@@ -6,10 +6,20 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sivo.sip.headers import canonical
 from sivo.sip.message import Request, Response
 from sivo.sip.peer import Peer
 
-_SECRET_HEADERS = ("authorization", "proxy-authorization", "authentication-info", "proxy-authentication-info")
+_SECRET_HEADERS = frozenset(
+    canonical(name)
+    for name in (
+        "authorization",
+        "proxy-authorization",
+        "authentication-info",
+        "proxy-authentication-info",
+        "x-sivo-edge",
+    )
+)
 _URI_PASSWORD = re.compile(r"(sips?:[^@\s<>:;]+):[^@\s<>]*@", re.IGNORECASE)
 #: SDP lines that carry keys: SDES (RFC 4568), ICE (RFC 8839), and the old k= line.
 _SDP_SECRETS = re.compile(r"^(a=crypto:\S+\s+\S+|a=ice-pwd:|k=).*$", re.MULTILINE)
@@ -49,7 +59,7 @@ class LadderEntry:
     @property
     def text(self) -> str:
         """The whole message with secrets replaced by ``***``; of bodies only SDP is shown."""
-        return "" if self._message is None else redacted(self._message)
+        return "" if self._message is None else redacted(self._message, self.first_line)
 
     @property
     def wire(self) -> bytes:
@@ -61,13 +71,15 @@ class LadderEntry:
         return "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode() + content
 
 
-def redacted(message: Request | Response) -> str:
-    """``message`` as text: credentials, passwords in URIs and media keys removed, bodies other than SDP left out."""
-    lines = [_without_passwords(message.start_line)]
+def redacted(message: Request | Response, first_line: str | None = None) -> str:
+    """``message`` as text: credentials, passwords in URIs and media keys removed, bodies other than SDP left out.
+
+    ``first_line``: the first one as it was made already."""
+    lines = [_without_passwords(message.start_line) if first_line is None else first_line]
     for name, value in message.headers.items():
-        if name.lower() in _SECRET_HEADERS:
+        if name in _SECRET_HEADERS:
             value = f"{value.split(' ', 1)[0]} ***" if value.lower().startswith(("digest ", "basic ")) else "***"
-        lines.append(f"{name}: {_without_passwords(value)}")
+        lines.append(f"{name}: {_without_passwords(value) if '@' in value else value}")
     text = "\n".join(lines) + "\n"
     if not message.body:
         return text
@@ -78,4 +90,5 @@ def redacted(message: Request | Response) -> str:
 
 
 def _without_passwords(text: str) -> str:
-    return text if "@" not in text else _URI_PASSWORD.sub(r"\1:***@", text)
+    # Of a password there are two colons before the "@": the scheme's and its own.
+    return text if text.count(":", 0, text.rfind("@") + 1) < 2 else _URI_PASSWORD.sub(r"\1:***@", text)

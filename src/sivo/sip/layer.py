@@ -13,8 +13,10 @@ from collections.abc import Callable
 
 from sivo.sip.errors import SipParseError
 from sivo.sip.matching import answer_key, dialog_key, merge_key, server_key
-from sivo.sip.message import Request, Response, new_branch, new_tag, parse, response_to, salvage
+from sivo.sip.message import Request, Response, new_branch, new_tag, response_to
 from sivo.sip.peer import Peer
+from sivo.sip.reading import parse, salvage
+from sivo.sip.refusing import check, stateless
 from sivo.sip.transactions.base import ClientTransaction, Key, ServerTransaction, State, Timed
 from sivo.sip.transactions.client import NonInviteClientTransaction
 from sivo.sip.transactions.invite_client import InviteClientTransaction, same_hop
@@ -121,7 +123,7 @@ class TransactionLayer:
             # Strangers are turned away before more is read of what they sent: scanners must cost next to nothing.
             if invite is None and not self._allowed(request, source):
                 return [Dropped("refused", source)]
-            _check(request)
+            check(request)
         except SipParseError as error:
             return self._bad_request(request, source, error)
         if request.method == "CANCEL":
@@ -160,23 +162,14 @@ class TransactionLayer:
             answer = response_to(request, 505, to_tag=new_tag())
             return [dropped, Received(request, source), Send(bytes(answer), source, answer)]
         reason = f"Bad {error.header}" if error.sip_status == 400 else None
-        return [dropped, Received(request, source), self._stateless(request, via, source, error.sip_status, reason)]
-
-    @staticmethod
-    def _stateless(request: Request, via: Via, source: Peer, status: int, reason: str | None = None) -> Send:
-        vias = request.headers.all("Via")
-        request.headers.set("Via", str(via.seen_from(source)), *vias[1:])
-        response = response_to(request, status, reason, to_tag=new_tag())
-        if status == 503:
-            response.headers.add("Retry-After", "5")
-        return Send(bytes(response), via.answer_to(source), response)
+        return [dropped, Received(request, source), stateless(request, via, source, error.sip_status, reason)]
 
     def _refuse_statelessly(self, request: Request, source: Peer) -> list[Output] | None:
         if len(self._servers) >= self._max:
-            answer = self._stateless(request, request.via, source, 503)
+            answer = stateless(request, request.via, source, 503)
             return [Dropped("full", source), Received(request, source), answer]
         if request.to.tag is None and self._is_merged(request):
-            return [Received(request, source), self._stateless(request, request.via, source, 482)]
+            return [Received(request, source), stateless(request, request.via, source, 482)]
         return None
 
     def _is_merged(self, request: Request) -> bool:
@@ -195,8 +188,7 @@ class TransactionLayer:
         return [Received(request, source), Incoming(request, txn, source)]
 
     def _open(self, request: Request, key: Key, source: Peer, local: Peer, now: float) -> ServerTransaction:
-        vias = request.headers.all("Via")
-        request.headers.set("Via", str(request.via.seen_from(source)), *vias[1:])
+        request.set_via(request.via.seen_from(source))
         txn: ServerTransaction
         if request.method == "INVITE":
             txn = InviteServerTransaction(key, request, source, local, self.timers, now)
@@ -224,7 +216,7 @@ class TransactionLayer:
         self, request: Request, key: Key, source: Peer, local: Peer, now: float, invite: ServerTransaction | None
     ) -> list[Output]:
         if invite is None:
-            return [Received(request, source), self._stateless(request, request.via, source, 481)]
+            return [Received(request, source), stateless(request, request.via, source, 481)]
         cancel = self._open(request, key, source, local, now)
         cancel.to_tag = invite.to_tag  # §9.2
         outputs: list[Output] = [Received(request, source), *cancel.respond(cancel.response(200), now)]
@@ -258,7 +250,7 @@ class TransactionLayer:
         first_success = txn.is_invite and response.is_success and txn.final is None
         outputs = txn.respond(response, now)
         if first_success and outputs:
-            answered = Answered(txn, response, now)
+            answered = Answered(txn, now)
             self._answered.setdefault(answer_key(response), {})[response.cseq[0]] = answered
             self._settle(answered)
         elif outputs and response.is_provisional and "RSeq" in response.headers:
@@ -391,13 +383,6 @@ class TransactionLayer:
             "client": len(self._clients),
             "answered": sum(len(known) for known in self._answered.values()),
         }
-
-
-def _check(request: Request) -> None:
-    """Everything about a new request that does not depend on who reads it; raises SipParseError."""
-    request.validate()
-    if not request.uri.is_sip and request.uri.scheme != "tel":
-        raise SipParseError(f"scheme {request.uri.scheme[:20]!r}", "Request-URI", sip_status=416)
 
 
 def _for_user(outputs: list[Output]) -> list[Output]:

@@ -1,7 +1,5 @@
-"""Requests and responses (RFC 3261 §7): liberal in what is read, strict in what is written.
-
-Read: bare LF, folded headers, compact forms, leading blank lines, a missing Content-Length. Written: CRLF, full
-names, one field a line, Content-Length always there and right.
+"""Requests and responses (RFC 3261 §7), strict in what is written: CRLF, full names, one field a line, Content-Length
+always there and right. How they are read: :mod:`sivo.sip.reading`.
 """
 
 from __future__ import annotations
@@ -9,6 +7,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable
+from typing import TypeVar
 
 from sivo.sip.address import NameAddr
 from sivo.sip.errors import SipParseError
@@ -19,9 +18,6 @@ from sivo.sip.via import MAGIC_COOKIE, Via
 
 #: Largest message in bytes, head and body together; the most a datagram can carry.
 MAX_MESSAGE = 64 * 1024
-MAX_HEADERS = 256
-#: Longest header name; the longest of RFC 4475 has 107 characters.
-MAX_NAME = 255
 MAX_CSEQ = 2**31 - 1
 
 REASONS = {
@@ -42,11 +38,7 @@ REASONS = {
 }  # fmt: skip
 
 _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-type")
-_REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
-_STATUS_LINE = re.compile(r"SIP/(\d+)\.(\d+) ([1-6]\d\d)(?: (.*))?\Z", re.IGNORECASE)
-_REQUEST_LINE = re.compile(r"(\S+) (\S+) SIP/(\d+)\.(\d+)\s*\Z", re.IGNORECASE)
-#: A first line that was meant to be a request's.
-_REQUEST_LIKE = re.compile(r"([^\s:]{1,64}) +(\S+).* SIP/\d+\.\d+\s*\Z", re.IGNORECASE)
+_REQUIRED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 _CONTENT_TYPE = re.compile(r"\s*[^\s/;]+\s*/\s*[^\s/;]+\s*(?:;.*)?\Z", re.DOTALL)
 
 
@@ -63,6 +55,9 @@ def new_call_id() -> str:
 def new_branch() -> str:
     """A Via branch with the magic cookie."""
     return MAGIC_COOKIE + secrets.token_hex(12)
+
+
+T = TypeVar("T")
 
 
 class Message:
@@ -87,32 +82,39 @@ class Message:
 
     @property
     def call_id(self) -> str:
-        value = self._need("Call-ID").strip()
-        if not value or " " in value:
-            raise SipParseError("Call-ID is empty or has spaces", "Call-ID")
-        return value
+        known: str | None = self.headers.read.get("Call-ID")
+        return known or self._remember("Call-ID", _call_id(self._need("Call-ID")))
 
     @property
     def cseq(self) -> tuple[int, str]:
         """Sequence number and method."""
-        number, _, method = self._need("CSeq").partition(" ")
-        method = method.strip()
-        if not is_token(method):
-            raise SipParseError(f"{method[:40]!r} is not a method", "CSeq")
-        return parse_number(number, "CSeq", MAX_CSEQ), method
+        known: tuple[int, str] | None = self.headers.read.get("CSeq")
+        return known or self._remember("CSeq", _cseq(self._need("CSeq")))
 
     @property
     def from_(self) -> NameAddr:
-        return NameAddr.parse(self._need("From"), "From")
+        known: NameAddr | None = self.headers.read.get("From")
+        return known or self._remember("From", NameAddr.parse(self._need("From"), "From"))
 
     @property
     def to(self) -> NameAddr:
-        return NameAddr.parse(self._need("To"), "To")
+        known: NameAddr | None = self.headers.read.get("To")
+        return known or self._remember("To", NameAddr.parse(self._need("To"), "To"))
 
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        return Via.parse(self._need("Via"))
+        known: Via | None = self.headers.read.get("Via")
+        return known or self._remember("Via", Via.parse(self._need("Via")))
+
+    def set_via(self, via: Via) -> None:
+        """Replace the topmost Via."""
+        self.headers.set("Via", str(via), *self.headers.all("Via")[1:])
+        self._remember("Via", via)
+
+    def _remember(self, name: str, value: T) -> T:
+        self.headers.read[name] = value
+        return value
 
     @property
     def contacts(self) -> list[NameAddr]:
@@ -148,20 +150,26 @@ class Message:
 
     def validate(self) -> None:
         """Check every header a transaction depends on; raises SipParseError for the first bad one."""
-        for name in _REQUIRED:
-            self._need(name)
-        for name in _SINGLE:
-            if len(self.headers.all(name)) > 1:
-                raise SipParseError("stands more than once", canonical(name))
-        _ = (self.from_, self.to, self.call_id, self.cseq, self.max_forwards, self.contacts)
+        there = self.headers.keys()
+        for key, name in _REQUIRED.items():
+            if key not in there:
+                raise SipParseError(f"{name} is missing", name)
+        for key in _SINGLE:
+            if there.count(key) > 1:
+                raise SipParseError("stands more than once", canonical(key))
+        _ = (self.from_, self.to, self.call_id, self.cseq)
+        if "max-forwards" in there:
+            _ = self.max_forwards
+        if "contact" in there:
+            _ = self.contacts
         _ = [Via.parse(value) for value in self.headers.all("Via")]
-        _ = (self.routes, self.record_routes)
+        if "route" in there or "record-route" in there:
+            _ = (self.routes, self.record_routes)
         if (value := self.headers.get("Content-Type")) is not None and not _CONTENT_TYPE.match(value):
             raise SipParseError(f"{value[:40]!r} is not a media type", "Content-Type")
 
     def __bytes__(self) -> bytes:
-        lines = [self.start_line]
-        lines += [f"{name}: {value}" for name, value in self.headers.items() if name != "Content-Length"]
+        lines = [self.start_line, *self.headers.lines("content-length")]
         lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
         return "\r\n".join(lines).encode("utf-8", "replace") + self.body
 
@@ -172,6 +180,21 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.start_line}>"
+
+
+def _call_id(text: str) -> str:
+    value = text.strip()
+    if not value or " " in value:
+        raise SipParseError("Call-ID is empty or has spaces", "Call-ID")
+    return value
+
+
+def _cseq(text: str) -> tuple[int, str]:
+    number, _, method = text.partition(" ")
+    method = method.strip()
+    if not is_token(method):
+        raise SipParseError(f"{method[:40]!r} is not a method", "CSeq")
+    return parse_number(number, "CSeq", MAX_CSEQ), method
 
 
 class Request(Message):
@@ -274,11 +297,9 @@ def response_to(request: Request, status: int, reason: str | None = None, *, to_
     """
     response = Response(status, reason)
     fields = response.headers
-    for value in request.headers.all("Via"):
-        fields.add("Via", value)
+    fields.take(request.headers, "Via")
     if request.method in ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY") and 100 < status < 300:
-        for value in request.headers.all("Record-Route"):
-            fields.add("Record-Route", value)
+        fields.take(request.headers, "Record-Route")
     fields.add("From", request.headers.get("From") or "")
     to = request.headers.get("To") or ""
     if to_tag and status > 100 and not _has_tag(to):
@@ -293,112 +314,6 @@ def response_to(request: Request, status: int, reason: str | None = None, *, to_
 
 def _has_tag(to: str) -> bool:
     try:
-        return NameAddr.parse(to).tag is not None
+        return NameAddr.parse(to, "To").tag is not None
     except SipParseError:
         return True  # not readable: do not make it worse
-
-
-def parse(data: bytes, *, validate: bool = True) -> Request | Response:
-    """Read one datagram. Raises SipParseError naming the header (or ``start line``).
-
-    ``validate`` False checks start line and header syntax only, for callers that want to answer 400 to what they
-    could half read.
-    """
-    if len(data) > MAX_MESSAGE:
-        raise SipParseError(f"{len(data)} bytes, more than {MAX_MESSAGE}", "message", sip_status=513)
-    head, body = _split(data.lstrip(b"\r\n"))
-    # A NUL may stand in a quoted string (§25.1), but no database takes it: like bytes that are no UTF-8.
-    text = head.decode("utf-8", "replace").replace("\0", "\ufffd")
-    start, *lines = text.split("\n")
-    message = _start(start.rstrip("\r"))
-    message.headers = _headers(lines)
-    message.body = _body(message.headers, body)
-    if validate:
-        message.validate()
-    return message
-
-
-def salvage(data: bytes) -> Request | None:
-    """What can still be read of a request that :func:`parse` refused, so that it can be answered (§8.2).
-
-    Header lines that are none are left out, a Request-URI that is none becomes ``sip:invalid.invalid``, the body is
-    dropped. None for responses and for what does not even start like a request. Never act on it: only answer.
-    """
-    head, _ = _split(data[:MAX_MESSAGE].lstrip(b"\r\n"))
-    start, *lines = head.decode("utf-8", "replace").replace("\0", "\ufffd").split("\n")
-    match = _REQUEST_LIKE.match(start)
-    if match is None or not is_token(match.group(1)):
-        return None
-    try:
-        uri = Uri.parse(match.group(2))
-    except SipParseError:
-        uri = Uri("sip", None, "invalid.invalid")
-    unfolded: list[str] = []
-    for line in (raw.rstrip("\r") for raw in lines[:MAX_HEADERS]):
-        if line[:1] in (" ", "\t") and unfolded:
-            unfolded[-1] += f" {line.strip()}"
-        else:
-            unfolded.append(line)
-    parts = [line.partition(":") for line in unfolded]
-    fields = [(name.strip(), value) for name, _, value in parts if is_token(name.strip()) and len(name) <= MAX_NAME]
-    return Request(match.group(1), uri, Headers(fields))
-
-
-def _split(data: bytes) -> tuple[bytes, bytes]:
-    crlf, lf = data.find(b"\r\n\r\n"), data.find(b"\n\n")
-    if crlf >= 0 and (lf < 0 or crlf < lf):
-        return data[:crlf], data[crlf + 4 :]
-    if lf >= 0:
-        return data[:lf], data[lf + 2 :]
-    return data.rstrip(b"\r\n"), b""
-
-
-def _start(line: str) -> Request | Response:
-    if match := _STATUS_LINE.match(line):
-        major, minor, status, reason = match.groups()
-        if (major, minor) != ("2", "0"):
-            raise SipParseError(f"version {major[:5]}.{minor[:5]}", "start line", sip_status=505)
-        return Response(int(status), reason or "")
-    match = _REQUEST_LINE.match(line)
-    if match is None:
-        raise SipParseError(f"{line[:60]!r} is neither a request nor a status line", "start line")
-    method, uri, major, minor = match.groups()
-    if (major, minor) != ("2", "0"):
-        raise SipParseError(f"version {major[:5]}.{minor[:5]}", "start line", sip_status=505)
-    if not is_token(method) or len(method) > 64:
-        raise SipParseError(f"{method[:40]!r} is not a method", "start line")
-    return Request(method, uri)
-
-
-def _headers(lines: list[str]) -> Headers:
-    fields: list[tuple[str, str]] = []
-    if len(lines) > 2 * MAX_HEADERS:
-        raise SipParseError(f"more than {2 * MAX_HEADERS} header lines", "message", sip_status=513)
-    for raw in lines:
-        line = raw.rstrip("\r")
-        if line[:1] in (" ", "\t"):
-            if not fields:
-                raise SipParseError("the first header line is folded", "message")
-            name, value = fields[-1]
-            fields[-1] = (name, f"{value} {line.strip()}".strip())
-            continue
-        name, colon, value = line.partition(":")
-        name = name.rstrip(" \t")
-        if not colon or not is_token(name) or len(name) > MAX_NAME:
-            raise SipParseError(f"{line[:40]!r} is not a header line", name[:40] or "message")
-        fields.append((name, value.strip()))
-        if len(fields) > MAX_HEADERS:
-            raise SipParseError(f"more than {MAX_HEADERS} headers", "message", sip_status=513)
-    return Headers(fields)
-
-
-def _body(headers: Headers, body: bytes) -> bytes:
-    lengths = {value.strip() for value in headers.all("Content-Length")}
-    if not lengths:
-        return body
-    if len(lengths) > 1:
-        raise SipParseError("stands more than once", "Content-Length")
-    length = parse_number(lengths.pop(), "Content-Length", 2**31)
-    if length > len(body):
-        raise SipParseError(f"{length} bytes announced, {len(body)} came", "Content-Length")
-    return body[:length]

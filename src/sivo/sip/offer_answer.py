@@ -10,6 +10,7 @@ import ipaddress
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sivo.sip.errors import NotAcceptable
 from sivo.sip.sdes import CLEAR, PROTECTED, SUITES, Crypto, SrtpPolicy, StreamKeys, crypto_of
@@ -87,6 +88,7 @@ def _usable(sdp: SessionDescription, media: Media) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _is_unicast(address: str) -> bool:
     try:
         return not ipaddress.ip_address(address).is_multicast
@@ -225,7 +227,7 @@ class LocalSession:
 
     def answer(self, offer: SessionDescription, port: int, direction: str = "sendrecv") -> tuple[bytes, AudioStream]:
         """The answer to ``offer`` with our audio on ``port``, and the stream that it sets up. Raises NotAcceptable."""
-        self.check(offer)
+        self._check_way()
         chosen = audio_media(offer, self.srtp)
         stream = _stream(offer, chosen, self.codecs, direction)
         line = next(iter(crypto_of(chosen)), None) if self.protects else None
@@ -306,12 +308,13 @@ class LocalSession:
 
     def _describe(self, media: list[Media]) -> bytes:
         sdp = SessionDescription(connection=self.host, media=media)
-        body = str(sdp).partition("\r\n")[2].partition("\r\n")[2].encode()
+        version, _, rest = str(sdp).partition("\r\n")
+        body = rest.partition("\r\n")[2].encode()
         if body != self._last:
             self.version += 1
             self._last = body
-        sdp.origin = Origin("-", str(self.session_id), str(self.version), self.host)
-        self.current = bytes(sdp)
+        origin = Origin("-", str(self.session_id), str(self.version), self.host)
+        self.current = f"{version}\r\no={origin}\r\n".encode() + body
         return self.current
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import NamedTuple
 
 DEFAULT_PORT = 5060
@@ -34,6 +35,7 @@ def unbracketed(host: str) -> str:
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
+@lru_cache(maxsize=1024)
 def is_ip(host: str) -> bool:
     """Whether ``host`` is an IPv4 or IPv6 literal (brackets allowed)."""
     try:

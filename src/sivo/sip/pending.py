@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sivo.sip.errors import SipParseError
+from sivo.sip.headers import Headers
 from sivo.sip.matching import server_key
-from sivo.sip.message import Request, parse
+from sivo.sip.message import Request
 from sivo.sip.peer import Peer
+from sivo.sip.reading import parse
 from sivo.sip.transactions.base import ClientTransaction, ServerTransaction, State
 from sivo.sip.transactions.invite_client import InviteClientTransaction
 from sivo.sip.transactions.invite_server import InviteServerTransaction
@@ -66,5 +68,6 @@ class Pending:
 
 
 def _reduced(invite: Request) -> Request:
-    fields = [(name, value) for name in _KEPT for value in invite.headers.all(name)]
+    fields = Headers()
+    fields.take(invite.headers, *_KEPT)
     return Request("INVITE", invite.uri, fields)

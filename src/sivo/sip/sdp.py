@@ -56,6 +56,7 @@ class Media:
     attributes: list[tuple[str, str | None]] = field(default_factory=list)
     other: list[tuple[str, str]] = field(default_factory=list)
     port_count: int = 1
+    _codecs: list[tuple[int, str]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, value: str) -> Media:
@@ -84,8 +85,13 @@ class Media:
         return next((name for name, value in self.attributes if name in DIRECTIONS and value is None), None)
 
     def codecs(self) -> list[tuple[int, str]]:
-        """Payload type and ``name/rate`` in upper case, in order of preference; formats without a mapping are left
-        out."""
+        """Payload type and ``name/rate`` in upper case, in order of preference; formats without a mapping are left out.
+        Asked for when the section is complete."""
+        if self._codecs is None:
+            self._codecs = self._mapped()
+        return self._codecs
+
+    def _mapped(self) -> list[tuple[int, str]]:
         maps = dict(STATIC)
         for name, value in self.attributes:
             if name == "rtpmap" and value:

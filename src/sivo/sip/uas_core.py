@@ -5,21 +5,22 @@ from __future__ import annotations
 
 from sivo.sip.message import Response
 from sivo.sip.transactions.base import ServerTransaction, Timed
-from sivo.sip.transactions.outputs import AckTimeout, IncomingCancel, Output, Send
+from sivo.sip.transactions.outputs import AckTimeout, IncomingCancel, Output
 
 
 class Answered(Timed):
-    """One 2xx: repeated after T1, doubling up to T2, until its ACK; AckTimeout 64 * T1 after it was first sent.
+    """The 2xx that ``txn`` has just sent: repeated after T1, doubling up to T2, until its ACK; AckTimeout 64 * T1 after
+    it was first sent.
 
     It stays for 64 * T1 also when the ACK came, so that repeated ACKs are known for what they are. Over reliable
     transports the 2xx is repeated too: a proxy behind may be unreliable.
     """
 
-    def __init__(self, txn: ServerTransaction, response: Response, now: float) -> None:
+    def __init__(self, txn: ServerTransaction, now: float) -> None:
         super().__init__(txn.timers)
         self.txn = txn
         self.acknowledged = False
-        self._again = Send(bytes(response), txn.destination, response, True)
+        self._again = txn.again()
         self._interval = self.timers.t1
         self._over = False
         self.deadlines["2xx"] = now + self._interval
@@ -40,7 +41,7 @@ class Answered(Timed):
         if name == "2xx":
             self._interval = min(2 * self._interval, self.timers.t2)
             self.deadlines["2xx"] = now + self._interval
-            return [self._again]
+            return list(self._again)
         self._over = True
         self.deadlines.clear()
         return [] if self.acknowledged else [AckTimeout(self.txn)]
@@ -54,7 +55,7 @@ class Unacknowledged(Timed):
         super().__init__(txn.timers)
         self.txn = txn
         self.number = int(response.headers.get("RSeq") or 0)
-        self._again = Send(bytes(response), txn.destination, response, True)
+        self._again = txn.again()
         self._interval = self.timers.t1
         self._over = False
         self.deadlines["1xx"] = now + self._interval
@@ -75,7 +76,7 @@ class Unacknowledged(Timed):
         if name == "1xx":
             self._interval *= 2
             self.deadlines["1xx"] = now + self._interval
-            return [self._again]
+            return list(self._again)
         self.acknowledge()
         self.txn.cancelled = True
         return [IncomingCancel(self.txn.request, self.txn)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 from collections import Counter
@@ -38,6 +39,8 @@ _WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound here
 #: Receive buffer asked of the kernel: a second of registrations after a power cut.
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DNS_SECONDS = 60.0
+#: Timers run out together at most so many seconds late: each call has a dozen, and every one by itself would wake us.
+_GRAIN_S = 0.01
 _log = logs.get("sip")
 
 
@@ -313,6 +316,8 @@ class SipUdp(asyncio.DatagramProtocol):
     def _arm(self) -> None:
         """Have one timer, for the earliest deadline."""
         at = self.layer.next_timer()
+        if at is not None:
+            at = math.ceil(at / _GRAIN_S) * _GRAIN_S
         if at == self._timer_at and self._timer is not None:
             return
         if self._timer is not None:

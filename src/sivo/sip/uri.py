@@ -72,10 +72,7 @@ class Uri:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        params = "".join(
-            f";{_escape(name, _PARAM_SAFE)}" + ("" if value is None else f"={_escape(value, _PARAM_SAFE)}")
-            for name, value in self.params.items()
-        )
+        params = "" if not self.params else _written(self.params)
         if not self.is_sip:
             return f"{self.scheme}:{self.user or ''}{params}"
         user = ""
@@ -107,6 +104,13 @@ class Uri:
     def _fixed(self) -> tuple[object, ...]:
         headers = frozenset(part.lower() for part in self.headers.split("&"))
         return (self.scheme, self.user, self.password, self.host.lower(), self.port, headers)
+
+
+def _written(params: Mapping[str, str | None]) -> str:
+    return "".join(
+        f";{_escape(name, _PARAM_SAFE)}" + ("" if value is None else f"={_escape(value, _PARAM_SAFE)}")
+        for name, value in params.items()
+    )
 
 
 def _unescape(text: str) -> str:

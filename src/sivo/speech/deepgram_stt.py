@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sivo.media.protocol import Stage
-from sivo.outbound.client import GuardedClient, HandshakeRefused
+from sivo.outbound.client import GuardedClient
+from sivo.outbound.failure import HandshakeRefused
 from sivo.outbound.websocket import SocketClosed
 from sivo.speech.deepgram import Deepgram, query
 from sivo.speech.faults import ProviderError

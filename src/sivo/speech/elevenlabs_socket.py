@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from sivo.base.errors import SivoError
 from sivo.media.protocol import Stage
-from sivo.outbound.client import GuardedClient, HandshakeRefused, Limits
+from sivo.outbound.client import GuardedClient, Limits
+from sivo.outbound.failure import HandshakeRefused
 from sivo.outbound.websocket import Socket, SocketClosed
 from sivo.speech.alignment import Alignment
 from sivo.speech.elevenlabs import FORMAT, closed_fault, http_fault, language_of, speaks_dialogue

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sivo.base import logs
-from sivo.outbound.client import GuardedClient, HandshakeRefused, Limits
+from sivo.outbound.client import GuardedClient, Limits
+from sivo.outbound.failure import HandshakeRefused
 from sivo.outbound.guard import GuardRefused
 from sivo.outbound.websocket import Socket, SocketClosed
 from sivo.speech.faults import ProviderError, explain

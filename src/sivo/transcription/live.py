@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import audioop
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sivo.media.conversation import Emit, VadBatch, VadSlot, VadWindow
-from sivo.media.protocol import ProviderFault, Segment, TranscriptionSpec, TranscriptionStarted
+from sivo.media.protocol import FactBody, ProviderFault, Segment, TranscriptionSpec, TranscriptionStarted
 from sivo.media.transcribing import Heard
 from sivo.outbound.client import GuardedClient
 from sivo.speech.engines import open_stt
@@ -38,8 +39,8 @@ class Forks:
         self, spec: TranscriptionSpec, emit: Emit, clock_ms: Callable[[], int], http: GuardedClient, vad: VadBatch
     ) -> None:
         self._spec = spec
-        self._emit = emit
-        self._clock_ms = clock_ms
+        self._emit: Emit = emit
+        self._clock_ms: Callable[[], int] = clock_ms
         self._told = False
         self._stopped = False
         speakers = (CALLER, AGENT) if spec.separation else (MIXED,)
@@ -68,6 +69,8 @@ class Forks:
         for fork in self._forks:
             fork.slot.close()
         await asyncio.gather(*(fork.session.close() for fork in self._forks), return_exceptions=True)
+        # Engines and forks know each other; the session with all its buffers shall not wait until that cycle is found.
+        self._emit, self._clock_ms = _Unheard(), int
 
     # --- what forks tell --------------------------------------------------------------------------------------------
 
@@ -98,6 +101,16 @@ class Forks:
         """Interim text."""
         if not self._stopped:
             self._emit.note("interim", {"speaker": speaker, "text": text})
+
+
+class _Unheard:
+    """Takes what nobody wants any more (:class:`~sivo.media.conversation.Emit`)."""
+
+    def __call__(self, body: FactBody) -> None:
+        pass
+
+    def note(self, kind: str, data: dict[str, Any]) -> None:
+        pass
 
 
 class Fork:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import audioop
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
 from sivo.calls.node import CallNode
 from sivo.config.change import Author, SetKey
@@ -21,6 +24,8 @@ from sivo.config.kinds import PLATFORM_ID
 from sivo.config.provision import create_tenant
 from sivo.config.resources import Resources
 from sivo.db.scopes import Database
+from sivo.media import journal
+from sivo.vault.kek import FileKek
 from sivo.vault.vault import Vault
 from support.raw_phone import RawPhone
 
@@ -110,6 +115,14 @@ class House:
             await asyncio.sleep(0.05)
         raise AssertionError(f"no row for {query!r}: {await self.fetch('select * from call')}")
 
+    async def record(self, call: dict[str, Any]) -> tuple[bytes, bytes]:
+        """Both channels of a call's journal as PCM16: the caller's, the other side's."""
+        path = Path(call["journal_path"])
+        key = await self.vault.open(self.tenant, journal.KEY_PURPOSE, journal.read_header(path).key_sealed)
+        frames = list(journal.read(path, key).frames())
+        left, right = (b"".join(getattr(frame, name) for frame in frames) for name in ("caller", "agent"))
+        return audioop.ulaw2lin(left, 2), audioop.ulaw2lin(right, 2)
+
     async def settled(self, check: Callable[[], bool], timeout: float = 5.0) -> None:
         """Wait until ``check`` is true."""
         deadline = time.monotonic() + timeout
@@ -151,3 +164,28 @@ class House:
         await self.create("did", {"number": DID_TO_EXTENSION, "trunk": str(ids["trunk"]), "target": target})
         ids["recording"] = await self.create("recording_policy", {"name": "all"})
         ids["transcription"] = await self.create("transcription_policy", {"name": "all"})
+
+
+@asynccontextmanager
+async def running_house(settings: Settings, database: Database, processes: int) -> AsyncIterator[House]:
+    """A running call role with one tenant and ``processes`` media processes."""
+    settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = settings.model_copy(update={"media_processes": processes})
+    vault = Vault(database, FileKek.load(settings.kek_file))
+    resources = await Resources.open(settings, SystemClock(), database, vault)
+    node = CallNode(settings, database, vault)
+    made = House(settings, database, vault, resources, node)
+    try:
+        await made.provision()
+        for index in range(processes):
+            made.start_media(index)
+        await node.start()
+        await made.settled(lambda: all(link.ready for link in node.services.media.links), timeout=20)
+        yield made
+        if not made.node_killed:
+            await node.stop()
+    finally:
+        for phone in made.phones:
+            phone.close()
+        for index in list(made.media):
+            made.stop_media(index, signal.SIGKILL)

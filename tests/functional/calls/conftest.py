@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-import signal
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from call_house import House
-from secure_phone import authority
+from call_house import House, running_house
+from secure_phone import running_secure_house
 
-from sivo.base.clock import SystemClock
 from sivo.base.settings import Settings
-from sivo.calls.node import CallNode
-from sivo.config.resources import Resources
 from sivo.db.listen import Listener
 from sivo.db.scopes import Database
-from sivo.vault.kek import FileKek
-from sivo.vault.vault import Vault
 from support.pg_proxy import PgProxy
-
-
-@asynccontextmanager
-async def running(settings: Settings, database: Database, processes: int) -> AsyncIterator[House]:
-    """A running call role with one tenant and ``processes`` media processes."""
-    settings.journal_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings = settings.model_copy(update={"media_processes": processes})
-    vault = Vault(database, FileKek.load(settings.kek_file))
-    resources = await Resources.open(settings, SystemClock(), database, vault)
-    node = CallNode(settings, database, vault)
-    made = House(settings, database, vault, resources, node)
-    try:
-        await made.provision()
-        for index in range(processes):
-            made.start_media(index)
-        await node.start()
-        await made.settled(lambda: all(link.ready for link in node.services.media.links), timeout=20)
-        yield made
-        if not made.node_killed:
-            await node.stop()
-    finally:
-        for phone in made.phones:
-            phone.close()
-        for index in list(made.media):
-            made.stop_media(index, signal.SIGKILL)
 
 
 @pytest.fixture
 async def house(settings: Settings, database: Database) -> AsyncIterator[House]:
     """A call role with one media process."""
-    async with running(settings, database, 1) as made:
+    async with running_house(settings, database, 1) as made:
         yield made
 
 
 @pytest.fixture
 async def two_media_house(settings: Settings, database: Database) -> AsyncIterator[House]:
     """A call role with two media processes."""
-    async with running(settings, database, 2) as made:
+    async with running_house(settings, database, 2) as made:
         yield made
 
 
@@ -69,7 +37,7 @@ async def shaky(settings: Settings, app_dsn: str) -> AsyncIterator[tuple[House, 
     await proxy.up()
     database = await Database.open(proxy.dsn)
     try:
-        async with running(settings, database, 1) as made:
+        async with running_house(settings, database, 1) as made:
             yield made, proxy
     finally:
         await database.close()
@@ -85,7 +53,7 @@ async def doors(settings: Settings, app_dsn: str) -> AsyncIterator[tuple[House, 
     database = await Database.open(everything.dsn)
     database._listener = Listener(listening.dsn)
     try:
-        async with running(settings, database, 1) as made:
+        async with running_house(settings, database, 1) as made:
             yield made, listening, everything
     finally:
         await database.close()
@@ -96,14 +64,14 @@ async def doors(settings: Settings, app_dsn: str) -> AsyncIterator[tuple[House, 
 @pytest.fixture
 async def small_house(settings: Settings, database: Database) -> AsyncIterator[House]:
     """A call role whose one media process takes eight calls."""
-    async with running(settings.model_copy(update={"media_call_cap": 8}), database, 1) as made:
+    async with running_house(settings.model_copy(update={"media_call_cap": 8}), database, 1) as made:
         yield made
 
 
 @pytest.fixture
 async def open_house(settings: Settings, database: Database) -> AsyncIterator[House]:
     """A call role that serves every address of both families."""
-    async with running(settings.model_copy(update={"sip_host": "::"}), database, 1) as made:
+    async with running_house(settings.model_copy(update={"sip_host": "::"}), database, 1) as made:
         yield made
 
 
@@ -111,8 +79,6 @@ async def open_house(settings: Settings, database: Database) -> AsyncIterator[Ho
 async def secure_house(
     settings: Settings, database: Database, tmp_path: Path
 ) -> AsyncIterator[tuple[House, ssl.SSLContext, Path]]:
-    """A call role with a certificate by a CA of the test's own, what phones trust, and that CA."""
-    ca, certificate, key = authority(tmp_path / "tls")
-    shown = {"sip_tls_certificate": certificate, "sip_tls_key": key}
-    async with running(settings.model_copy(update=shown), database, 1) as house:
-        yield house, ssl.create_default_context(cafile=str(ca)), ca
+    """A call role on TLS, what phones trust, and the CA."""
+    async with running_secure_house(settings, database, tmp_path) as made:
+        yield made

@@ -5,26 +5,19 @@ from __future__ import annotations
 import asyncio
 import audioop
 import ssl
-import wave
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from call_house import PASSWORD, House
-from secure_phone import channels
+from secure_phone import add_protected_extension
 
-from support.baresip import Account, Baresip
+from support.baresip import Account, Baresip, spoken
 from support.ports import free_port
 from support.rtp_phone import level_db, tone
 
-
-def voice(path: Path, hertz: int, seconds: float = 12.0) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(tone(hertz, seconds))
-    return path
+HERTZ = {"100": 500, "101": 1000, "102": 1700}
 
 
 def pcm(samples: np.ndarray) -> bytes:
@@ -37,7 +30,7 @@ async def test_two_baresips_hear_each_other(house: House, tmp_path: Path) -> Non
     proxy = f"127.0.0.1:{house.settings.sip_port}"
     callee = Account("101", house.domain, PASSWORD, proxy, answer="auto")
     caller = Account("100", house.domain, PASSWORD, proxy)
-    low, high = voice(tmp_path / "low.wav", 500), voice(tmp_path / "high.wav", 1500)
+    low, high = (spoken(tmp_path / f"{hertz}.wav", tone(hertz, 12.0)) for hertz in (500, 1500))
     with Baresip(callee, port=33021, rtp=33040, voice=high, seconds=14) as called:
         await house.until("select 1 from registration where extension = '101'", timeout=10)
         dial = f"/dial sip:101@{house.domain}"
@@ -56,51 +49,55 @@ async def test_two_baresips_hear_each_other(house: House, tmp_path: Path) -> Non
     assert level_db(heard_by_callee, 500) - level_db(heard_by_callee, 1500) > 30
 
 
-async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
-    secure_house: tuple[House, ssl.SSLContext, Path], tmp_path: Path
-) -> None:
-    """100 calls 101, holds and takes it back, presses keys, and passes it on to 102: heard from what each recorded."""
-    house, _, ca = secure_house
-    await house.create("extension", {"number": "102", "sip_password": PASSWORD, "srtp": "required"})
-    directory = house.node.services.directory
-    await house.settled(lambda: len(directory.current.pictures[house.tenant].extensions) == 3)
-    tls = house.node.services.sip.streams.port("TLS")
-    accounts = {
-        "100": Account("100", house.domain, PASSWORD, f"127.0.0.1:{tls}", transport="tls", mediaenc="srtp-mand"),
-        "101": Account("101", house.domain, PASSWORD, f"127.0.0.1:{tls}", None, "auto", "tls", "srtp"),
-        "102": Account("102", house.domain, PASSWORD, f"127.0.0.1:{tls}", None, "auto", "tls", "srtp-mand"),
-    }
-    hertz = {"100": 500, "101": 1000, "102": 1700}
+@contextmanager
+def three_on_tls(house: House, folder: Path, ca: Path) -> Iterator[dict[str, Baresip]]:
+    """Three that speak SRTP, each with a tone of its own; 100 calls, the others answer."""
+    proxy = f"127.0.0.1:{house.node.services.sip.streams.port('TLS')}"
+    ways = {"100": ("manual", "srtp-mand"), "101": ("auto", "srtp"), "102": ("auto", "srtp-mand")}
     with ExitStack() as stack:
-        phones = {}
-        for number, account in accounts.items():
-            phones[number] = stack.enter_context(
+        yield {
+            number: stack.enter_context(
                 Baresip(
-                    account,
-                    port=32110 + 10 * (int(number) - 100),  # and the next one, for TLS
-                    rtp=33060 + 20 * (int(number) - 100),
-                    voice=voice(tmp_path / f"{number}.wav", hertz[number], 20.0),
+                    Account(number, house.domain, PASSWORD, proxy, None, answer, "tls", keys),
+                    port=32110 + 10 * at,  # and the next one, for TLS
+                    rtp=33060 + 20 * at,
+                    voice=spoken(folder / f"{number}.wav", tone(HERTZ[number], 20.0)),
                     seconds=40,
                     authority=ca,
                     control=free_port(),
                 )
             )
-        one = phones["100"]
-        await house.until("select 1 from registration having count(distinct extension) = 3", timeout=15)
-        one.command("dial", f"sip:101@{house.domain}")
-        await house.until("select 1 from call where state = 'answered'", timeout=10)
-        await asyncio.sleep(2.0)
-        one.command("hold")
-        await asyncio.sleep(1.5)
-        one.command("resume")
-        await asyncio.sleep(1.0)
-        one.command("sndcode", "19#")
-        pressed = "select 1 from call_fact where kind = 'digit' having count(*) = 3"
-        await house.until(pressed, timeout=10)
-        one.command("transfer", f"sip:102@{house.domain}")
-        await house.until("select 1 from outbox where type = 'call.transferred'", timeout=10)
-        await asyncio.sleep(2.0)
-        phones["102"].command("hangup")
+            for at, (number, (answer, keys)) in enumerate(ways.items())
+        }
+
+
+async def hold_press_and_transfer(house: House, phones: dict[str, Baresip]) -> None:
+    """100 calls 101, holds and takes it back, presses keys and passes it on to 102, which hangs up."""
+    one = phones["100"]
+    await house.until("select 1 from registration having count(distinct extension) = 3", timeout=15)
+    one.command("dial", f"sip:101@{house.domain}")
+    await house.until("select 1 from call where state = 'answered'", timeout=10)
+    await asyncio.sleep(2.0)
+    one.command("hold")
+    await asyncio.sleep(1.5)
+    one.command("resume")
+    await asyncio.sleep(1.0)
+    one.command("sndcode", "19#")
+    await house.until("select 1 from call_fact where kind = 'digit' having count(*) = 3", timeout=10)
+    one.command("transfer", f"sip:102@{house.domain}")
+    await house.until("select 1 from outbox where type = 'call.transferred'", timeout=10)
+    await asyncio.sleep(2.0)
+    phones["102"].command("hangup")
+
+
+async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
+    secure_house: tuple[House, ssl.SSLContext, Path], tmp_path: Path
+) -> None:
+    """Heard from what each of the three recorded, and from our own record."""
+    house, _, ca = secure_house
+    await add_protected_extension(house, "102")
+    with three_on_tls(house, tmp_path, ca) as phones:
+        await hold_press_and_transfer(house, phones)
         row = await house.until("select * from call where finished", timeout=10)
         await asyncio.gather(*(asyncio.to_thread(phone.stop) for phone in phones.values()))
         heard = {number: phone.heard() for number, phone in phones.items()}
@@ -109,8 +106,8 @@ async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
     assert (row["hangup_cause"], row["hangup_by"]) == ("NORMAL_CLEARING", "caller")
 
     def level(number: str, of: str, start: float, end: float) -> float:
-        samples = heard[number][int(8000 * start) : int(8000 * end)] if end > 0 else heard[number][int(8000 * start) :]
-        return level_db(samples.astype("<i2").tobytes(), hertz[of])
+        samples = heard[number][int(8000 * start) : int(8000 * end) or None]
+        return level_db(samples.astype("<i2").tobytes(), HERTZ[of])
 
     assert level("100", "101", 0.5, 1.5) > -30, "100 hears 101"
     assert level("101", "100", 0.5, 1.5) > -30, "101 hears 100"
@@ -120,6 +117,6 @@ async def test_baresips_on_tls_with_srtp_hold_press_keys_and_transfer(
     assert silent < -45, "there was silence on hold"
     offers = [one["raw"] for one in await house.fetch("select raw from sip_message where raw like 'INVITE%'")]
     assert len(offers) >= 4 and all("RTP/SAVP" in offer and "a=crypto:" in offer for offer in offers)
-    caller, callee = await channels(house, row)
-    assert level_db(caller, hertz["100"]) > -35 and level_db(caller, hertz["101"]) < -45
-    assert level_db(callee, hertz["101"]) > -35 and level_db(callee, hertz["100"]) < -45
+    caller, callee = await house.record(row)
+    assert level_db(caller, HERTZ["100"]) > -35 and level_db(caller, HERTZ["101"]) < -45
+    assert level_db(callee, HERTZ["101"]) > -35 and level_db(callee, HERTZ["100"]) < -45

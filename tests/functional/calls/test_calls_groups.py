@@ -74,8 +74,23 @@ async def provision(house: House) -> dict[str, UUID]:
 async def test_two_phones_ring_and_what_nobody_answers_goes_on(house: House) -> None:
     ids = await provision(house)
     one, two = await phone(house, "101"), await phone(house, "102")
+    await both_ring_and_the_second_answers(house, one, two)
+    for each in (one, two):
+        each.inbox.clear()
+    await out_of_hours_the_agent_answers(house, one, two)
+    await in_turn_and_then_the_agent(house, one, two)
+    await circles_and_used_resources_are_refused(house, ids)
 
-    # Within hours both ring at once; who does not answer is told that somebody else did.
+
+async def answered(caller: RawPhone) -> None:
+    """The call that ``caller`` made is up."""
+    answer = await caller.wait((200, "INVITE"))
+    caller.to_tag, caller.remote_target = answer.headers["to"].split("tag=")[1], answer.headers["contact"].strip("<>")
+    caller.ack(answer, caller.remote_target)
+
+
+async def both_ring_and_the_second_answers(house: House, one: RawPhone, two: RawPhone) -> None:
+    """Within hours both ring at once; who does not answer is told that somebody else did."""
     caller = await ring(house, "+34910000011")
     invite = await one.wait("INVITE")
     await two.wait("INVITE")
@@ -83,40 +98,40 @@ async def test_two_phones_ring_and_what_nobody_answers_goes_on(house: House) -> 
     two.answer(await two.wait("INVITE"), 200, "OK", sdp(two.host, 4004))
     assert (await one.wait("CANCEL")).headers["reason"] == ELSEWHERE
     assert invite.headers["from"].startswith(f"<sip:{caller.user}@")
-    answer = await caller.wait((200, "INVITE"))
-    caller.ack(answer, answer.headers["contact"].strip("<>"))
+    await answered(caller)
     await two.wait("ACK")
     (made,) = await route(house, caller)
     assert (made["outcome"], made["rule"]) == ("ring_group", "trunk.did+schedule.weekly")
     assert made["details"]["schedules"][0]["name"] == "Always" and made["details"]["at"]
     call = await house.until("select * from call where from_number = $1 and state = 'answered'", caller.user)
-    assert call["extension_id"] == ids["102"]
+    assert call["extension_id"] == house.ids["102"]
     running = house.node.exchange.by_id(str(call["id"]))
     assert running is not None and running.callee_extension is not None and running.callee_extension.number == "102"
-    caller.to_tag, caller.remote_target = answer.headers["to"].split("tag=")[1], answer.headers["contact"].strip("<>")
     assert (await caller.bye()).status == 200
     await two.wait("BYE")
 
-    # Out of hours nobody rings, and the agent answers.
-    for each in (one, two):
-        each.inbox.clear()
+
+async def out_of_hours_the_agent_answers(house: House, one: RawPhone, two: RawPhone) -> None:
+    """And nobody rings."""
     caller = await outside(house)
     assert (await caller.invite("+34910000012", 4002, auth=False)).status == 200
-    assert (await house.until("select * from call where from_number = $1", caller.user))["agent_id"] == ids["agent"]
+    call = await house.until("select * from call where from_number = $1", caller.user)
+    assert call["agent_id"] == house.ids["agent"]
     assert [row["rule"] for row in await route(house, caller)] == ["trunk.did+schedule.weekly"]
     assert not [m for m in (*one.inbox, *two.inbox) if m.method == "INVITE"]
     assert (await caller.bye()).status == 200
 
-    # In order: the first is given up after its time, the second refuses, and the agent takes over.
+
+async def in_turn_and_then_the_agent(house: House, one: RawPhone, two: RawPhone) -> None:
+    """The first is given up after its time, the second refuses, and the agent takes over."""
     caller = await ring(house, "+34910000013")
     await one.wait("INVITE")
     assert not [m for m in two.inbox if m.method == "INVITE"]
     await one.wait("CANCEL", timeout=8)
     two.answer(await two.wait("INVITE"), 486, "Busy Here")
-    answer = await caller.wait((200, "INVITE"))
-    caller.ack(answer, answer.headers["contact"].strip("<>"))
+    await answered(caller)
     call = await house.until("select * from call where from_number = $1 and agent_id is not null", caller.user)
-    assert (call["agent_id"], call["state"]) == (ids["agent"], "answered")
+    assert (call["agent_id"], call["state"]) == (house.ids["agent"], "answered")
     tried = await route(house, caller, "attempt", 3)
     assert [(row["outcome"], row["rule"]) for row in tried] == [
         ("no_answer", "ring_group.next"),
@@ -128,12 +143,12 @@ async def test_two_phones_ring_and_what_nobody_answers_goes_on(house: House) -> 
     picture = house.node.services.directory.current.pictures[house.tenant]
     did = next(one for one in picture.dids if one.number == "+34910000013")
     assert pinned[0]["snapshot_hash"] == picture.snapshot(did, picture.agents[0]).hash
-    caller.to_tag, caller.remote_target = answer.headers["to"].split("tag=")[1], answer.headers["contact"].strip("<>")
-    mark = len(caller.inbox)
-    assert (await caller.bye()).status == 200 and mark
+    assert (await caller.bye()).status == 200
     await house.until("select 1 from call where id = $1 and finished", call["id"])
 
-    # What would go round in a circle, or refers to what is gone, is refused when it is changed.
+
+async def circles_and_used_resources_are_refused(house: House, ids: dict[str, UUID]) -> None:
+    """When they are changed."""
     circle = {"no_answer": {"kind": "ring_group", "id": str(ids["order"])}}
     back = {"kind": "schedule", "id": str(ids["never"]), "open": {"kind": "ring_group", "id": str(ids["all"])}}
     await house.resources.update(house.tenant, "ring_group", ids["all"], circle, author=AUTHOR)

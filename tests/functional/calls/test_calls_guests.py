@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import audioop
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from call_house import PASSWORD, House
 from sivo.base.clock import SystemClock
 from sivo.base.errors import SivoError
 from sivo.calls import orders
-from sivo.media import journal
 from support.rtp_phone import level_db
 
 LOUD, SILENT = -30, -45
@@ -24,15 +21,6 @@ def hears(phone: Desk) -> set[str]:
     """Whose tones a phone has heard in the last half second."""
     heard = phone.rtp.heard()[-16 * 500 :]
     return {number for number, hertz in HERTZ.items() if level_db(heard, hertz) > LOUD}
-
-
-async def record(house: House, call: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Both channels of a call's journal as PCM16."""
-    path = Path(call["journal_path"])
-    key = await house.vault.open(house.tenant, journal.KEY_PURPOSE, journal.read_header(path).key_sealed)
-    frames = list(journal.read(path, key).frames())
-    left, right = (b"".join(getattr(frame, name) for frame in frames) for name in ("caller", "agent"))
-    return audioop.ulaw2lin(left, 2), audioop.ulaw2lin(right, 2)
 
 
 @pytest.fixture
@@ -59,7 +47,7 @@ async def test_listen_whisper_barge_and_leave(four: House) -> None:
     await give(four, call, "supervise", extension="102", mode="whisper")
     await asyncio.sleep(1.2)
     assert (hears(one), hears(two), hears(boss)) == ({"101"}, {"100", "102"}, {"100", "101"})
-    quiet_ms = 20 * len(list(journal_frames(await record(four, call | await refreshed(four, call)))))
+    quiet_ms = 20 * len(list(journal_frames(await four.record(call | await refreshed(four, call)))))
     await give(four, call, "supervise", extension="102", mode="barge")
     await asyncio.sleep(1.2)
     assert (hears(one), hears(two), hears(boss)) == ({"101", "102"}, {"100", "102"}, {"100", "101"})
@@ -69,7 +57,7 @@ async def test_listen_whisper_barge_and_leave(four: House) -> None:
     assert (hears(one), hears(two)) == ({"101"}, {"100"})
     assert (await one.sip.bye()).status == 200
     ended = await four.until("select * from call where finished")
-    caller, agent = await record(four, ended)
+    caller, agent = await four.record(ended)
     print(f"quiet until {quiet_ms} ms of {len(caller) // 16} ms")
     before, after = 16 * (quiet_ms - 200), 16 * (quiet_ms + 300)
     for hertz in (HERTZ["101"], HERTZ["102"]):

@@ -4,6 +4,7 @@ nothing.
 How late a clock runs depends on what else the machine does. So windows with and without the surplus take turns, and
 their medians are compared; ``SIVO_TEST_OVERLOAD_PAIRS`` (1) says how many of each. From five on, 10 % is asked for
 beside what the windows without surplus differ among themselves; the 99th percentile of a shared machine is only told.
+Of several pairs, those in which the host of the machine took processor time away do not count and are made again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from call_house import DID, House
 
 from sivo.media import protocol as wire
+from support.host import MOST_STOLEN, Stolen
 from support.raw_phone import RawPhone
 from support.rtp_phone import RtpPhone, tone
 
@@ -25,6 +27,8 @@ PAIRS = int(os.environ.get("SIVO_TEST_OVERLOAD_PAIRS", "1"))
 RESOLUTION_MS = 1.0
 #: Pairs from which a median says something.
 ENOUGH = 5
+#: Pairs that are made at most for one that counts.
+TRIES = 6
 #: Media tells its lateness every 5 s.
 WINDOW_SECONDS = 5.2
 
@@ -118,13 +122,20 @@ async def test_at_twice_the_cap_running_calls_keep_their_clock(small_house: Hous
     house = small_house
     lateness = Lateness(house)
     calls = [await talking(house, number) for number in range(CAP)]
-    calm, storm, refused = [], [], 0
-    for _ in range(PAIRS):
-        calm.append(await lateness.next())
+    calm: list[dict[str, Any]] = []
+    storm: list[dict[str, Any]] = []
+    refused = void = 0
+    while len(calm) < PAIRS:
+        host = Stolen()
+        alone = await lateness.next()
         window, number = await overloaded(house, lateness, calls)
-        storm.append(window)
         refused += number
-    print(f"\n{refused} refused in {PAIRS} windows")
+        if host.share() > MOST_STOLEN and PAIRS > 1 and void < (TRIES - 1) * PAIRS:
+            void += 1
+            continue
+        calm.append(alone)
+        storm.append(window)
+    print(f"\n{refused} refused; {PAIRS} pairs of windows, {void} void")
     assert {one["sessions"] for one in (*calm, *storm)} == {CAP}
     assert storm[-1]["skipped_ticks"] == calm[0]["skipped_ticks"] or PAIRS > 1
     judge(calm, storm)

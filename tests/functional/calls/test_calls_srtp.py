@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from call_desk import HERTZ, Desk, desk
 from call_house import AUTHOR, PASSWORD, House
-from secure_phone import GCM, SecurePhone, SecureRtp, channels, secure_desk
+from secure_phone import GCM, SecurePhone, SecureRtp, secure_desk
 
 from support.raw_phone import Message, sdp
 from support.rtp_phone import level_db
@@ -79,9 +79,10 @@ async def test_two_phones_on_tls_are_protected_end_to_end_and_in_the_record(
     await two.sip.wait("BYE")
     row = await house.until("select * from call where finished")
     assert row["hangup_cause"] == "NORMAL_CLEARING"
-    caller, callee = await channels(house, row)
+    caller, callee = await house.record(row)
     assert level_db(caller, HERTZ["100"]) > -30 and level_db(callee, HERTZ["101"]) > -30
     assert level_db(caller, HERTZ["101"]) < -45 and level_db(callee, HERTZ["100"]) < -45
+    assert rtp(two).refused == 0 and rtp(one).refused < 20
     legs = row["stats"]["media"]["legs"]
     assert legs["callee"]["unauthentic"] == 0
     assert legs["caller"]["unauthentic"] < 20, "what was on its way under the old key"

@@ -94,11 +94,13 @@ async def test_links_the_log_and_the_vault_by_command(api: RunningApi, sivo: Siv
     reset = (await sivo("user", "reset", EMAIL, "-t", "acme")).json
     assert reset["user_id"] == invited["user_id"] and "#token=" in reset["link"]
     assert "invitation.link_made" in (await sivo("audit", "list", "-t", "acme")).out
+    narrowed = ("-t", "acme", "--event", "invitation.link_made", "--from", "2020-01-01T00:00:00Z", "--json")
+    assert {one["event"] for one in (await sivo("audit", "list", *narrowed)).json} == {"invitation.link_made"}
     assert (await sivo("audit", "verify", "-t", "acme")).json["ok"] is True
-    await sivo("audit", "export", "-t", "acme", "--out", str(tmp_path / "log.csv"))
-    assert (
-        "invitation.link_made" in (tmp_path / "log.csv").read_text() and token not in (tmp_path / "log.csv").read_text()
-    )
+    file = tmp_path / "log.csv"
+    await sivo("audit", "export", "-t", "acme", "--resource-type", "user", "--out", str(file))
+    assert "invitation.link_made" in file.read_text() and token not in file.read_text()
+    assert "login.succeeded" not in file.read_text(), "that one is about a session"
     before = (await sivo("vault", "rotate-data-key", "-t", "acme")).json["key_id"]
     assert (await sivo("vault", "rotate-data-key", "-t", "acme")).json["key_id"] != before
     held = (await sivo("vault", "status")).out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,36 +12,44 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 
-from sivo.base.settings import Settings
 from sivo.config import registry
-from sivo.db.scopes import Database
-from support.running_api import RunningApi, running_api
+from support.ground import Server, shared_api
+from support.running_api import RunningApi
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PASSWORD = "correct horse battery"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 ROLES = ("agent", "viewer", "supervisor", "admin", "superadmin")
+_numbers = itertools.count(1)
 
 
 @dataclass
 class World:
+    """A tenant of the test's own. ``number`` tells it from the others, in its slug and in where its people sign in."""
+
     api: RunningApi
+    number: int
     tenant: str
     tokens: dict[str, str]
+
+    @property
+    def slug(self) -> str:
+        return f"acme{self.number}"
 
     async def token(self, role: str) -> str:
         """An access token of somebody with ``role``; they sign in at the first use, each from an own address."""
         if role not in self.tokens:
-            await self.api.user(self.tenant, f"{role}@acme.example", PASSWORD, role=role)
-            answer = await self.api.login(f"{role}@acme.example", PASSWORD, f"127.0.2.{1 + ROLES.index(role)}")
+            email = f"{role}@{self.slug}.example"
+            await self.api.user(self.tenant, email, PASSWORD, role=role)
+            answer = await self.api.login(email, PASSWORD, f"127.2.{self.number}.{1 + ROLES.index(role)}")
             self.tokens[role] = answer.json()["access_token"]
         return self.tokens[role]
 
     async def call(self, role: str, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        sent = {
-            "Authorization": f"Bearer {await self.token(role)}",
-            **{k.replace("_", "-"): v for k, v in headers.items()},
-        }
+        sent = {k.replace("_", "-"): v for k, v in headers.items()}
+        sent.setdefault("Authorization", f"Bearer {await self.token(role)}")
         if role == "superadmin":
             sent.setdefault("X-Tenant-Id", self.tenant)
         return await self.api.http.request(method, path, json=body, headers=sent)
@@ -48,14 +57,30 @@ class World:
     async def config(self, role: str = "admin") -> dict[str, Any]:
         answer = await self.call(role, "GET", "/api/config")
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        return dict(answer.json())
 
 
-@pytest.fixture
-async def world(settings: Settings, database: Database) -> AsyncIterator[World]:
-    async with running_api(settings, database) as api:
-        yield World(api, await api.tenant("acme"), {})
+async def tenant_of_its_own(api: RunningApi) -> World:
+    number = next(_numbers)
+    return World(api, number, await api.tenant(f"acme{number}"), {})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(pg: Server) -> AsyncIterator[RunningApi]:
+    async with shared_api(pg) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(api: RunningApi) -> World:
+    return await tenant_of_its_own(api)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def alone(pg: Server) -> AsyncIterator[World]:
+    """The only tenant of a platform, for what concerns the whole platform."""
+    async with shared_api(pg) as running:
+        yield await tenant_of_its_own(running)
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -79,7 +104,7 @@ async def test_the_document_is_flat_ordered_and_redacted_for_each_role(world: Wo
         assert document["secrets.stt_api_key"] == "***"
         assert all(document[f"jwt_keys.{kid}"] == "***" for kid in kids)
         assert document["webhooks.signing_secret"] == "***"
-        assert document["tenant.sip_domain"] == "acme.sip.sivocenter.com"
+        assert document["tenant.sip_domain"] == f"{world.slug}.sip.sivocenter.com"
         assert "a-canary" not in answer.text
 
 
@@ -192,13 +217,13 @@ async def test_a_change_with_a_warning_needs_its_confirmation(world: World) -> N
     assert [one["reason"] for one in history] == ["agreed ✓"]
 
 
-async def test_explain_names_every_level_and_the_winner(world: World) -> None:
-    operator = world.api
+async def test_explain_names_every_level_and_the_winner(alone: World) -> None:
+    operator = alone.api
     for scope, value in (("platform", 40), ("plan:pro", 30)):
         answer = await operator.local.patch(f"/api/config?scope={scope}", json={"ai.max_turns": value})
         assert answer.json()["ai.max_turns"] == value, answer.text
-    await world.call("admin", "PATCH", "/api/config", {"ai.max_turns": 7}, X_Change_Reason="pilot")
-    found = (await world.call("viewer", "GET", "/api/config/ai.max_turns")).json()
+    await alone.call("admin", "PATCH", "/api/config", {"ai.max_turns": 7}, X_Change_Reason="pilot")
+    found = (await alone.call("viewer", "GET", "/api/config/ai.max_turns")).json()
     assert (found["value"], found["level"], found["reason"]) == (7, "tenant", "pilot")
     assert found["author"].startswith("user:")
     assert [(one["source"], one["value"]) for one in found["levels"]] == [
@@ -207,12 +232,12 @@ async def test_explain_names_every_level_and_the_winner(world: World) -> None:
         ("tenant", 7),
     ]
     assert found["default"]["value"] == 20
-    await world.call("admin", "PATCH", "/api/config", {"ai.max_turns": None})
-    assert (await world.call("viewer", "GET", "/api/config/ai.max_turns")).json()["source"] == "plan:pro"
-    domain = (await world.call("agent", "GET", "/api/config/tenant.sip_domain")).json()
+    await alone.call("admin", "PATCH", "/api/config", {"ai.max_turns": None})
+    assert (await alone.call("viewer", "GET", "/api/config/ai.max_turns")).json()["source"] == "plan:pro"
+    domain = (await alone.call("agent", "GET", "/api/config/tenant.sip_domain")).json()
     assert (domain["level"], domain["how"]) == ("default", "<slug>.<SIP suffix of the platform>")
-    assert code(await world.call("agent", "GET", "/api/config/ai.max_turns")) == (403, "INSUFFICIENT_ROLE")
-    assert code(await world.call("admin", "GET", "/api/config/ai.max_turn")) == (422, "CONFIG_KEY_UNKNOWN")
+    assert code(await alone.call("agent", "GET", "/api/config/ai.max_turns")) == (403, "INSUFFICIENT_ROLE")
+    assert code(await alone.call("admin", "GET", "/api/config/ai.max_turn")) == (422, "CONFIG_KEY_UNKNOWN")
 
 
 async def test_platform_and_plan_are_a_superadmins(world: World) -> None:
@@ -275,7 +300,7 @@ async def test_a_resource_lives_by_its_five_routes(world: World) -> None:
     assert code(await world.call("admin", "PATCH", path, {"name": "Zoe"}, If_Match=tag)) == (412, "VERSION_CONFLICT")
     assert code(await world.call("admin", "DELETE", path, If_Match=tag)) == (412, "VERSION_CONFLICT")
     stored = await world.api.context.vault.get_secret(
-        (await world.api.context.resources.tenant_by_slug("acme")).id, f"extension/{extension['id']}/sip_password"
+        (await world.api.context.resources.tenant_by_slug(world.slug)).id, f"extension/{extension['id']}/sip_password"
     )
     assert stored is not None and stored.value == extension["sip_password"]
     assert (await world.call("admin", "DELETE", path, If_Match=changed.headers["ETag"])).status_code == 204
@@ -301,7 +326,7 @@ async def test_another_tenants_resources_are_not_there(world: World) -> None:
         assert answer.status_code in (403, 404)
     assert code(await world.call("admin", "GET", f"/api/tenants/{other}")) == (404, "NOT_FOUND")
     assert (await world.call("admin", "GET", f"/api/tenants/{world.tenant}")).json()["sip_domain"] == (
-        "acme.sip.sivocenter.com"
+        f"{world.slug}.sip.sivocenter.com"
     )
     assert (await world.call("superadmin", "GET", path, X_Tenant_Id=other)).status_code == 200
 
@@ -313,7 +338,7 @@ async def test_every_kind_can_be_provisioned(world: World) -> None:
         found: dict[str, Any] = answer.json()
         return found
 
-    user = await create("users", email="eva@acme.example", name="Eva", extension="1001")
+    user = await create("users", email=f"eva@{world.slug}.example", name="Eva", extension="1001")
     extension = await create("extensions", number="1001", user=user["id"])
     trunk = await create("trunks", name="carrier", cidrs=["127.0.0.9/32"])
     intents = [{"name": "order", "phrases": ["my last order"], "reply": "It is on its way."}]
@@ -359,15 +384,16 @@ async def test_tenants_are_an_operators_and_suspending_works(world: World) -> No
     assert code(stale) == (412, "VERSION_CONFLICT")
     found = (await world.api.local.get("/api/tenants/by-slug/cafe-solo")).json()
     assert found["status"] == "suspended"
-    assert {one["slug"] for one in (await world.api.local.get("/api/tenants")).json()["items"]} == {"acme", "cafe-solo"}
+    slugs = {one["slug"] for one in (await world.api.local.get("/api/tenants?limit=200")).json()["items"]}
+    assert {world.slug, "cafe-solo"} <= slugs
     for role in ("admin", "viewer"):
         assert code(await world.call(role, "POST", "/api/tenants", {"name": "X"})) == (403, "INSUFFICIENT_ROLE")
-    for wrong in ({"name": "X", "plan": "gold"}, {"name": "X", "slug": "A"}, {"name": "X", "slug": "acme"}):
+    for wrong in ({"name": "X", "plan": "gold"}, {"name": "X", "slug": "A"}, {"name": "X", "slug": world.slug}):
         assert (await world.api.local.post("/api/tenants", json=wrong)).status_code in (409, 422)
     assert code(await world.api.local.patch(f"/api/tenants/{uuid4()}", json={"name": "X"})) == (404, "NOT_FOUND")
 
 
-async def test_the_whole_platform_is_verified_for_an_operator(world: World) -> None:
-    await world.api.tenant("other")
-    report = (await world.api.local.get("/api/ledger/verify")).json()
+async def test_the_whole_platform_is_verified_for_an_operator(alone: World) -> None:
+    await alone.api.tenant("other")
+    report = (await alone.api.local.get("/api/ledger/verify")).json()
     assert report["ok"] and len(report["chains"]) == 3

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_config_api import ROLES, World, world  # noqa: F401 - the fixture
+from test_config_api import ROLES, World, api, world  # noqa: F401 - fixtures
 
 from sivo.config.key import Key, Level
 from sivo.config.registry import KEYS
 from sivo.config.types import Bool, Choice, Host, Int, Language, Roles, Url, Uuid, Zone
 
 
-def good_value(key: Key) -> Any:
-    """A value that the key's type takes."""
+def good_value(key: Key, slug: str) -> Any:
+    """A value that the key's type takes; what only one tenant can have is made of its ``slug``."""
     match key.type:
         case Int(minimum, maximum):
             return {"auth.refresh_ttl_sec": 2_000_000, "recording.default_retention_days": 20}.get(
@@ -24,7 +24,7 @@ def good_value(key: Key) -> Any:
         case Choice(choices):
             return choices[-1]
         case Host():
-            return f"{key.name.replace('.', '-').replace('_', '-')}.example.org"
+            return f"{key.name.replace('.', '-').replace('_', '-')}.{slug}.example.org"
         case Url():
             return "https://example.org/v1"
         case Uuid():
@@ -35,11 +35,15 @@ def good_value(key: Key) -> Any:
             return "en"
         case Roles():
             return ["superadmin"]
-    return "acme-two" if key.name == "tenant.slug" else "a-good-value-of-text"
+    return f"{slug}-two" if key.name == "tenant.slug" else "a-good-value-of-text"
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_each_role_reads_and_writes_exactly_the_keys_that_are_declared(world: World, role: str) -> None:  # noqa: F811
+    slug = world.slug
     shown = await world.config(role)
     for key in KEYS.values():
         reads = role in key.read_roles
@@ -49,7 +53,7 @@ async def test_each_role_reads_and_writes_exactly_the_keys_that_are_declared(wor
         if key.secret and reads:
             assert shown[key.name] == explained.json()["value"] == "***"
         writes = role in key.write_roles
-        answer = await world.call(role, "PATCH", f"/api/config?confirm={key.name}", {key.name: good_value(key)})
+        answer = await world.call(role, "PATCH", f"/api/config?confirm={key.name}", {key.name: good_value(key, slug)})
         if not writes:
             refused = answer.status_code == 403 or (not key.write_roles and answer.status_code == 422)
             assert refused, (key.name, answer.status_code, answer.text)
@@ -57,4 +61,4 @@ async def test_each_role_reads_and_writes_exactly_the_keys_that_are_declared(wor
             assert answer.json()["code"] == "CONFIG_SCOPE_REFUSED", key.name
         else:
             assert answer.status_code == 200, (key.name, answer.text)
-            assert answer.json()[key.name] == good_value(key)
+            assert answer.json()[key.name] == good_value(key, slug)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from support.mail_desk import Desk, Ground, House, open_desk, open_ground, open_house
+from support.ground import Ground, open_ground
+from support.mail_desk import Desk, House, open_desk, open_house
 from support.smtp_world import Mailbox, SmtpWorld, smtp_world
 
 

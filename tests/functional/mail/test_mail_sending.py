@@ -21,7 +21,7 @@ from sivo.mail.post import Mail, Post
 from sivo.mail.sender import MailSender
 from sivo.mail.template import FIELDS, WITH_LINK, Kind
 from sivo.mail.texts import TEXTS
-from support.mail_desk import Ground
+from support.ground import Ground
 from support.plane import Plane, open_plane
 from support.smtp_world import SENDER, SmtpWorld, smtp_world
 

@@ -182,7 +182,7 @@ async def test_the_socket_is_judged_even_when_resolution_was_fooled(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A resolver that skips its own check stands for rebinding: the socket factory must still see the final address.
-    from sivo.outbound import client as module
+    from sivo.outbound import connections as module
 
     client = GuardedClient("203.0.113.7", allow_http=True, resolver=_Names("127.0.0.1"))
     monkeypatch.setattr(module, "_GuardedResolver", lambda inner, guard: inner)

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from sivo.base.errors import SivoError
-from sivo.outbound.client import GuardedClient, HandshakeRefused, Limits
+from sivo.outbound.client import GuardedClient, Limits
+from sivo.outbound.failure import HandshakeRefused
 from sivo.outbound.guard import GuardRefused
 from sivo.outbound.websocket import SocketClosed
 

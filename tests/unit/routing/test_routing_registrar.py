@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from sivo.base.ids import uuid7
 from sivo.routing.directory import Extension
 from sivo.routing.registrar import MAX_CONTACTS, Outcome, Registrar
-from sivo.sip.message import Request, parse
+from sivo.sip.message import Request
 from sivo.sip.peer import Peer
+from sivo.sip.reading import parse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXTENSION = Extension(uuid7(), uuid7(), "100")

@@ -10,8 +10,8 @@ import pytest
 
 from sivo.sip.hep import Captured, encode
 from sivo.sip.ladder import LadderEntry
-from sivo.sip.message import parse
 from sivo.sip.peer import Peer
+from sivo.sip.reading import parse
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 

@@ -178,3 +178,30 @@ def test_any_message_survives_the_round_trip(fields: list[tuple[str, str]], body
     for name in ("X-One", "Subject", "X-Two"):
         assert again.headers.all(name) == [value for known, value in fields if known == name]
     assert bytes(again) == bytes(request)
+
+
+@pytest.mark.parametrize("change", ["set", "add", "prepend", "take", "remove", "copy"])
+def test_what_was_read_of_a_header_is_forgotten_when_it_changes(change: str) -> None:
+    request = Request("BYE", "sip:a@b", [("From", "<sip:one@b>;tag=1"), ("To", "<sip:c@d>"), ("CSeq", "1 BYE")])
+    assert (request.from_.uri.user, request.cseq) == ("one", (1, "BYE"))
+    other = Headers([("f", "<sip:two@b>;tag=2")])
+    match change:
+        case "set":
+            request.headers.set("from", "<sip:two@b>;tag=2")
+        case "add":
+            request.headers.remove("f")
+            request.headers.add("F", "<sip:two@b>;tag=2")
+        case "prepend":
+            request.headers.prepend("FROM", "<sip:two@b>;tag=2")
+        case "take":
+            request.headers.remove("from")
+            request.headers.take(other, "f")
+        case "remove":
+            request.headers.remove("from")
+            with pytest.raises(SipParseError):
+                _ = request.from_
+            return
+        case "copy":
+            request = request.copy()
+            request.headers.set("From", "<sip:two@b>;tag=2")
+    assert (request.from_.uri.user, request.from_.tag, request.cseq) == ("two", "2", (1, "BYE"))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sivo.sip import LocalSession, NotAcceptable, SessionDescription
 from sivo.sip.ladder import redacted
-from sivo.sip.message import Request, parse
+from sivo.sip.message import Request
+from sivo.sip.reading import parse
 from sivo.sip.sdes import SUITES, Crypto, SrtpPolicy, crypto_of
 
 CM = "AES_CM_128_HMAC_SHA1_80"

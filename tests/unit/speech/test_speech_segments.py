@@ -8,7 +8,7 @@ import pytest
 
 from sivo.base.errors import SivoError
 from sivo.media.protocol import Stage
-from sivo.outbound.client import OUTBOUND_FAILED, OUTBOUND_TIMEOUT, OUTBOUND_TOO_LARGE
+from sivo.outbound.failure import OUTBOUND_FAILED, OUTBOUND_TIMEOUT, OUTBOUND_TOO_LARGE
 from sivo.outbound.guard import GuardRefused
 from sivo.speech.faults import ProviderError, explain
 from sivo.speech.http import check_status

@@ -129,7 +129,8 @@ class ServerTransaction(Transaction):
         self._last = Send(bytes(response), self.destination, response)
         return [self._last]
 
-    def _again(self) -> list[Output]:
+    def again(self) -> list[Output]:
+        """The last answer, to be sent again."""
         return [] if self._last is None else [Send(self._last.data, self.destination, self._last.message, True)]
 
 

@@ -24,7 +24,7 @@ class InviteServerTransaction(ServerTransaction):
                 self._confirm(now)
             return []
         # Accepted and Confirmed absorb repetitions: the UAS core repeats the 2xx, the ACK is here.
-        return self._again() if self.state in (State.PROCEEDING, State.COMPLETED) else []
+        return self.again() if self.state in (State.PROCEEDING, State.COMPLETED) else []
 
     def _confirm(self, now: float) -> None:
         self.state = State.CONFIRMED
@@ -59,6 +59,6 @@ class InviteServerTransaction(ServerTransaction):
         if name == "G":
             self._interval = min(2 * self._interval, self.timers.t2)
             self.deadlines["G"] = now + self._interval
-            return self._again()
+            return self.again()
         self.end()  # H, I, L
         return []

@@ -11,7 +11,7 @@ class NonInviteServerTransaction(ServerTransaction):
     """Trying → Proceeding → Completed → Terminated."""
 
     def receive(self, request: Request, now: float) -> list[Output]:
-        return self._again()  # in Trying there is nothing to repeat
+        return self.again()  # in Trying there is nothing to repeat
 
     def respond(self, response: Response, now: float) -> list[Output]:
         if self.state not in (State.TRYING, State.PROCEEDING):
