@@ -5,10 +5,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # A node is five processes, and tests start hundreds: without kept bytecode each compiles a thousand modules for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Many tests run real phones and processes in real time. What fails in the crowd is tried once more by itself, after a
-# rest of the machine: twice red is red, and the first failure stays printed.
-twice = $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) $(1) $(2) || \
-	{ echo "== once more, by itself, what failed"; sleep 20; $(PY) -m pytest -q -o cache_dir=build/pytest-$(3) --last-failed --last-failed-no-failures none $(2); }
+# One tier of tests: its name, then what pytest takes.
+tier = PYTHONPATH=tests $(PY) -m support.tier
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo run lint format test test-unit test-functional test-e2e test-conformance test-long whisper-venv bench soak bench-voice bench-api bench-sip bench-media lock clean
@@ -37,11 +35,11 @@ format: dev ## bring the code into shape
 
 test: conformance ## everything that CI runs (under 15 minutes on two cores)
 	@# Real calls first, while the machine is fresh; then what computes, all at once.
-	@$(call twice,-n 2 --dist loadfile,tests/e2e,whole)
+	@$(tier) whole -n 2 --dist loadfile tests/e2e
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint test-fast
 
 test-fast: dev ## unit and functional tests, as CI runs them
-	@$(call twice,-n 4 --dist loadfile,tests/unit tests/functional,fast)
+	@$(tier) fast -n 4 --dist loadfile tests/unit tests/functional
 
 test-unit: dev ## pure tests, virtual time
 	@$(PY) -m pytest -q tests/unit
@@ -55,7 +53,7 @@ test-e2e: dev ## real phones against a running node
 
 conformance: dev ## every configuration key changed and seen from outside: key, effect, observer, evidence
 	@scripts/system-tools
-	@$(call twice,-n 3 --dist worksteal,tests/conformance,conformance)
+	@$(tier) conformance -n 3 --dist worksteal tests/conformance
 
 test-conformance: conformance
 

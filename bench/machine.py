@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import sys
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from support.host import MOST_STOLEN, Stolen
+from support.host import MOST_STOLEN, Stolen, left_alone
 
 Found = TypeVar("Found")
 
@@ -70,28 +68,6 @@ class Rounds(Generic[Found]):
         return f"{kept}; {self.void} void" if self.void else kept
 
 
-async def left_alone(seconds: float = 120.0) -> bool:
-    """Wait until the host gives both cores when they are wanted, at most so long; whether it does.
-
-    What the host keeps shows only while somebody wants it (``steal`` of proc(5)): each core is kept busy for half a
-    second every few seconds.
-    """
-    until = time.monotonic() + seconds
-    spin = "import os, sys, time; os.sched_setaffinity(0, {int(sys.argv[1])}); end = time.monotonic() + 0.5\n"
-    spin += "while time.monotonic() < end: pass"
-    while True:
-        host = Stolen()
-        cores = range(os.cpu_count() or 1)
-        busy = [await asyncio.create_subprocess_exec(sys.executable, "-c", spin, str(core)) for core in cores]
-        for process in busy:
-            await process.wait()
-        if host.share() <= MOST_STOLEN:
-            return True
-        if time.monotonic() > until:
-            return False
-        await asyncio.sleep(2.0)
-
-
 async def rounds(
     run: Callable[[], Awaitable[Found]], wanted: int, *, most: int = 12, patience: float = 120.0
 ) -> Rounds[Found]:
@@ -102,7 +78,7 @@ async def rounds(
     """
     seen: list[tuple[float, Found]] = []
     while len(seen) < most and sum(stolen <= MOST_STOLEN for stolen, _ in seen) < wanted:
-        await left_alone(patience)
+        await asyncio.to_thread(left_alone, patience)
         host = Stolen()
         found = await run()
         seen.append((host.share(), found))

@@ -8,11 +8,11 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench.machine import left_alone, percentile, usage
+from bench.machine import percentile, usage
 from bench.voice import plan
 from bench.voice.caller import Caller, Clip, Street
 from bench.voice.engines import Engine
-from support.host import MOST_STOLEN
+from support.host import MOST_STOLEN, left_alone
 
 CLIPS = Path(__file__).with_name("clips")
 #: Between two calls that are opened.
@@ -141,7 +141,7 @@ async def undisturbed(run: Run, calls: int, seconds: float, course: plan.Course)
     """
     tried: list[tuple[Level, list[float]]] = []
     for _ in range(course.tries):
-        await left_alone(course.patience_s)
+        await asyncio.to_thread(left_alone, course.patience_s)
         await run.to(calls)
         await asyncio.sleep(course.settle_s)
         tried.append(await run.level(seconds))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 #: A measurement counts while the host kept at most this share of the time that was wanted.
@@ -18,6 +22,29 @@ class Stolen:
         """0 to 1, of the time that processes here wanted."""
         worked, stolen = (now - then for now, then in zip(_processor_time(), self._before, strict=True))
         return stolen / max(worked + stolen, 1)
+
+
+_SPIN = "import os, sys, time; os.sched_setaffinity(0, {int(sys.argv[1])}); end = time.monotonic() + 0.5\n"
+_SPIN += "while time.monotonic() < end: pass"
+
+
+def left_alone(seconds: float = 120.0) -> bool:
+    """Wait until the host gives all cores when they are wanted, at most so long; whether it does. Blocks.
+
+    What the host keeps shows only while somebody wants it: each core is kept busy for half a second every few seconds.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        host = Stolen()
+        cores = range(os.cpu_count() or 1)
+        busy = [subprocess.Popen([sys.executable, "-c", _SPIN, str(core)]) for core in cores]
+        for process in busy:
+            process.wait()
+        if host.share() <= MOST_STOLEN:
+            return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(2.0)
 
 
 def _processor_time() -> tuple[int, int]:

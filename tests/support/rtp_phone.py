@@ -28,6 +28,8 @@ from typing import cast
 RATE = 8000
 FRAME = 160
 FRAME_S = 0.020
+#: Held up for longer than this, as by a host that took the processor, a phone's sound pauses: a burst would be lost.
+HELD_S = 0.050
 
 
 @dataclass(frozen=True)
@@ -132,12 +134,16 @@ class RtpPhone(asyncio.DatagramProtocol):
         await asyncio.sleep(0)
 
     async def _run(self) -> None:
-        begun = time.monotonic()
-        number = 0
+        due = time.monotonic()
         while True:
+            behind = time.monotonic() - due
+            if behind > HELD_S:
+                pause = int(behind / FRAME_S)
+                due += pause * FRAME_S
+                self.timestamp = (self.timestamp + pause * FRAME) & 0xFFFFFFFF
             self._send_next()
-            number += 1
-            await asyncio.sleep(max(begun + number * FRAME_S - time.monotonic(), 0))
+            due += FRAME_S
+            await asyncio.sleep(max(due - time.monotonic(), 0))
 
     def _send_next(self) -> None:
         if self._digits:

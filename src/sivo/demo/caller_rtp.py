@@ -15,6 +15,8 @@ from sivo.demo.caller_audio import FRAME, RATE, SILENCE, loudness
 #: A frame louder than this (RMS, 16-bit scale) is the agent's voice and not line noise.
 VOICE = 150.0
 _TICK = FRAME / RATE
+#: Seconds of being held up after which the caller's sound pauses.
+HELD = 0.050
 
 
 @dataclass
@@ -134,7 +136,8 @@ class RtpPeer(asyncio.DatagramProtocol):
         return end - (len(frames) - 1 - loud[0]) * _TICK, end - (len(frames) - 1 - loud[-1]) * _TICK
 
     async def send_to(self, remote: tuple[str, int]) -> None:
-        """Send a frame every 20 ms until cancelled; a late tick is made up for, never pushed back."""
+        """Send a frame every 20 ms until cancelled; a late tick is made up for. After being held up for longer than a
+        jitter buffer bears, the sound pauses for so long: a burst of old frames would only be thrown away."""
         assert self._transport is not None
         start, source = time.monotonic(), random.getrandbits(32)
         sequence, timestamp = random.getrandbits(16), random.getrandbits(32)
@@ -142,6 +145,9 @@ class RtpPeer(asyncio.DatagramProtocol):
             due = start + self.sent * _TICK
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
+            if now - due > HELD:
+                pause = int((now - due) / _TICK)
+                start, timestamp = start + pause * _TICK, timestamp + pause * FRAME
             self.latest_ms = max(self.latest_ms, (now - due) * 1000)
             payload = self._queue.popleft() if self._queue else SILENCE
             head = struct.pack(

@@ -1,8 +1,11 @@
 """The 20 ms clock of a media process: absolute, so that it never drifts.
 
 Tick ``n`` is due at ``start + n * 20 ms``, whatever happened to the ticks before. A process that was held up runs the
-ticks it missed, one a loop turn so that sockets are read in between; after more than :data:`MAX_BEHIND` it jumps and
-says how many it skipped, because a burst of old frames would only be thrown away by the receiver.
+ticks it missed, one a loop turn so that sockets are read in between. What is later than :data:`STALE_MS` is no longer
+worth sending (a receiver would throw it away), but what was heard meanwhile stands in the sockets, and the record and
+the recogniser want every word of it: such ticks are run for hearing alone, up to :data:`MAX_BEHIND` of them. A process
+that is held up again and again has no time for that: then, and after a longer stall, the clock jumps and says how many
+ticks it skipped.
 """
 
 from __future__ import annotations
@@ -13,8 +16,12 @@ import time
 from collections.abc import Callable
 
 TICK_S = 0.020
-#: Ticks that are caught up at most (200 ms).
-MAX_BEHIND = 10
+_SENT_BEHIND = 10  # ticks that are caught up with all they do
+#: A tick that is as late as this is run for what it hears, and sends nothing.
+STALE_MS = 1000 * TICK_S * (_SENT_BEHIND + 1)
+#: Ticks that are caught up at most (1 s: as much as a jitter buffer holds).
+MAX_BEHIND = 50
+_REGAINED = 0.02  # so many stale ticks may be run again for each tick in time
 
 
 class TickSchedule:
@@ -24,6 +31,7 @@ class TickSchedule:
         self._start = start
         self.next = 0
         self.skipped = 0
+        self._stale_left = float(MAX_BEHIND)
 
     def due(self, number: int | None = None) -> float:
         """Time at which a tick (default: the next one) is due."""
@@ -34,7 +42,11 @@ class TickSchedule:
         behind = int((now - self.due()) / TICK_S) if now >= self.due() else -1
         if behind < 0:
             return None
-        if behind > MAX_BEHIND:
+        if behind <= _SENT_BEHIND:
+            self._stale_left = min(self._stale_left + _REGAINED, MAX_BEHIND)
+        elif behind <= MAX_BEHIND and self._stale_left >= 1:
+            self._stale_left -= 1
+        else:
             self.skipped += behind
             self.next += behind
         number = self.next
@@ -43,10 +55,10 @@ class TickSchedule:
 
 
 class Lateness:
-    """Distribution of how late ticks ran, in a fixed histogram (0.1 ms bins to 200 ms)."""
+    """Distribution of how late ticks ran, in a fixed histogram (0.02 ms bins to 200 ms)."""
 
-    BINS = 2000
-    BIN_MS = 0.1
+    BINS = 10_000
+    BIN_MS = 0.02
 
     def __init__(self) -> None:
         self._bins = [0] * (self.BINS + 1)
@@ -74,7 +86,7 @@ class Lateness:
         for index, number in enumerate(self._bins):
             seen += number
             if seen >= rank:
-                return self.max_ms if index == self.BINS else round((index + 1) * self.BIN_MS, 1)
+                return self.max_ms if index == self.BINS else round((index + 1) * self.BIN_MS, 2)
         return self.max_ms
 
     def summary(self) -> dict[str, float]:
@@ -107,7 +119,7 @@ class Ticker:
 
     @property
     def skipped(self) -> int:
-        """Ticks that never ran because the process was held for longer than 200 ms."""
+        """Ticks that never ran because the process was held for too long, or too often."""
         return self._schedule.skipped
 
     def start(self) -> None:
@@ -129,11 +141,11 @@ class Ticker:
 
     def _run(self) -> None:
         now = self._now()
-        late_ms = (now - self._schedule.due()) * 1000
+        held_ms = (now - self._schedule.due()) * 1000
         number = self._schedule.take(now)
         self._arm()
         if number is None:
             return  # fired early: the loop's own idea of now is cached
-        self.lateness.add(late_ms)
-        self._recent.add(late_ms)
-        self._tick(number, late_ms)
+        self.lateness.add(held_ms)
+        self._recent.add(held_ms)
+        self._tick(number, (now - self._schedule.due(number)) * 1000)

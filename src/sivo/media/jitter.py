@@ -137,7 +137,7 @@ class JitterBuffer:
             self._too_late(packet, now)
             return
         self._late_run = 0
-        self._margin((timestamp - self._next) / codec.SAMPLES_PER_MS + self._until_pop(now) * 1000)
+        self._margin((timestamp - self._next) / codec.SAMPLES_PER_MS, self._until_pop(now) * 1000)
         insort(self._segments, _Segment(timestamp, packet.payload, packet.payload_type))
 
     def pop(self, now: float) -> Frame:
@@ -181,10 +181,13 @@ class JitterBuffer:
         return ts_delta(timestamp, self._next & 0xFFFFFFFF)
 
     def _until_pop(self, now: float) -> float:
-        return FRAME_S if self._last_pop is None else max(self._last_pop + FRAME_S - now, 0.0)
+        """Seconds; negative while ticks that are due have not run yet because the process was held up."""
+        return FRAME_S if self._last_pop is None else self._last_pop + FRAME_S - now
 
-    def _margin(self, margin_ms: float) -> None:
-        self._window_min = min(self._window_min, margin_ms)
+    def _margin(self, ahead_ms: float, until_pop_ms: float) -> None:
+        self._window_min = min(self._window_min, ahead_ms + max(until_pop_ms, 0.0))
+        # After a stall the packets of that time come at once: they are not early, the ticks that play them are late.
+        margin_ms = ahead_ms + until_pop_ms
         self._window_max = max(self._window_max, margin_ms)
         self._window_packets += 1
         if margin_ms > self._max_ms + 1000 * FRAME_S:

@@ -15,7 +15,7 @@ import msgspec
 from sivo.base import logs
 from sivo.base.clock import Clock
 from sivo.media import journal
-from sivo.media.clock import Ticker
+from sivo.media.clock import STALE_MS, Ticker
 from sivo.media.conversation import Conversation, Start, VadBatch, VadSlot, VadWindow
 from sivo.media.journal_writer import JournalDisk, JournalWriter
 from sivo.media.latch import Address
@@ -245,9 +245,10 @@ class MediaProcess:
         due = now - late_ms / 1000
         self._tick_number, self._tick_due = number, due
         sessions = list(self.sessions.values())
+        send = self._send if late_ms < STALE_MS else None
         for session in sessions:
             try:
-                session.send(number, due, self._send)
+                session.send(number, due, send)
             except Exception as error:
                 self._broken(session, error)
         self._converse(sessions)

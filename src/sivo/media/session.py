@@ -168,13 +168,13 @@ class Session:
 
     # --- the tick ---------------------------------------------------------------------------------------------------
 
-    def send(self, number: int, due: float, send: Send) -> None:
-        """Step 1: hear every leg, then send every leg its 20 ms."""
+    def send(self, number: int, due: float, send: Send | None) -> None:
+        """Step 1: hear every leg, then send every leg its 20 ms; with None it is too late for sending."""
         for leg in self.legs.values():
             leg.hear(due)
         if self.host is not None:
             self.host.reports, self.host.spoken = [], None
-        if not self.capture.running and self.bridge is None:
+        if send is None or (not self.capture.running and self.bridge is None):
             return
         for leg in self.legs.values():
             if leg.sends:

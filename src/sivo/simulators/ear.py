@@ -20,6 +20,8 @@ _LEVEL = 150.0
 _PURE = 0.8
 _TONE_FRAMES = 3
 _VOICE_FRAMES = 5
+#: A tone that comes again after a shorter silence is still the same word.
+_HOLE_MS = 140
 #: A gap in voice that ends an utterance.
 _GAP_MS = 300
 _WINDOW = np.hanning(160)
@@ -86,7 +88,7 @@ class Ear:
 
     def _hear_tone(self, hertz: int) -> None:
         if self._tone is None or self._tone[0] != hertz:
-            self._tone, self._tone_word = (hertz, self.now_ms) if hertz else None, None
+            self._tone, self._tone_word = (hertz, self.now_ms) if hertz else None, self._gone_on(hertz)
             return
         end = self.now_ms + FRAME_MS
         text = self._script.tones.get(hertz)
@@ -95,6 +97,13 @@ class Ear:
         elif text is not None and end - self._tone[1] >= _TONE_FRAMES * FRAME_MS:
             self._tone_word = HeardWord(text, self._tone[1], end)
             self.words.append(self._tone_word)
+
+    def _gone_on(self, hertz: int) -> HeardWord | None:
+        """The last word, when this is its tone again after a hole: a line that stalls makes no new word."""
+        last = self.words[-1] if self.words else None
+        if not hertz or last is None or self._script.tones.get(hertz) != last.text:
+            return None
+        return last if self.now_ms - last.end_ms <= _HOLE_MS else None
 
     def _hear_voice(self, frame: bytes, voiced: bool) -> None:
         if self._voice_start >= 0 and not voiced and self.silence_ms >= _GAP_MS:

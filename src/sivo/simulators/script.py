@@ -23,8 +23,8 @@ class SttScript(_Part):
     """What speech-to-text hears.
 
     ``tones``: frequency in Hz (a multiple of 50) -> word; every tone burst of 60 ms or more is heard as that word, with
-    its exact times, also when the same audio is sent twice. ``utterances``: what voice (no tone) is heard as, one
-    stretch of voice after the other; the last one repeats.
+    its exact times, also when the same audio is sent twice; a hole of up to 140 ms makes no second word.
+    ``utterances``: what voice (no tone) is heard as, one stretch of voice after the other; the last one repeats.
     """
 
     utterances: list[str] = Field(default_factory=lambda: ["hello"])

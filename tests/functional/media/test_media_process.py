@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import audioop
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -120,6 +121,34 @@ async def test_third_source_after_latching_is_neither_heard_nor_answered(media: 
     assert stranger.received == [] and far.received == []
     assert stats["strangers"] > 50
     await asyncio.gather(phone.close(), stranger.close(), far.close())
+
+
+async def test_a_process_that_was_held_up_lost_nothing_that_was_said(media: Media) -> None:
+    call = await media.start()
+    a, b = await phone_with(400, 4.0), await phone_with(1000, 4.0)
+    path = await open_session(call, "held")
+    a.call("127.0.0.1", await add_leg(call, "held", "a", 0, a.port))
+    b.call("127.0.0.1", await add_leg(call, "held", "b", 1, b.port))
+    await call.send(wire.Bridge, session="held", a="a", b="b")
+    a.start()
+    b.start()
+    await asyncio.sleep(0.5)
+    await call.send(wire.StartCapture, session="held", record=True)
+    assert media.process is not None
+    for held_s in (0.15, 0.6):
+        await asyncio.sleep(0.5)
+        media.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(held_s)
+        media.process.send_signal(signal.SIGCONT)
+    await asyncio.sleep(0.5)
+    closed = await call.send(wire.CloseSession, session="held", reason="normal")
+    for channel, hertz in zip(channels(path), (400, 1000), strict=True):
+        blocks = [level_db(channel[at : at + 3200], hertz) for at in range(0, len(channel) - 3200, 3200)]
+        assert min(blocks) > -20, f"{hertz} Hz in every 200 ms: {blocks}"
+    assert closed["frames"] * 20 == closed["duration_ms"] >= 2200
+    legs = closed["legs"].values()
+    assert [(leg["late"], leg["skipped"]) for leg in legs] == [(0, 0), (0, 0)]
+    await asyncio.gather(a.close(), b.close())
 
 
 async def test_kill_mid_call_leaves_a_readable_journal(media: Media) -> None:

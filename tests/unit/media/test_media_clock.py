@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sivo.media.clock import MAX_BEHIND, Lateness, Ticker, TickSchedule
+from sivo.media.clock import MAX_BEHIND, STALE_MS, Lateness, Ticker, TickSchedule
 
 
 def test_no_drift_over_ten_minutes_of_late_wake_ups() -> None:
@@ -46,10 +46,21 @@ def test_a_short_stall_is_caught_up_tick_by_tick() -> None:
 def test_a_long_stall_is_jumped_and_counted() -> None:
     schedule = TickSchedule(0.0)
     assert schedule.take(0.0) == 0
-    assert schedule.take(1.0) == 50, "the tick that is due now, not those of a second ago"
-    assert schedule.skipped == 49
-    assert schedule.take(1.0) is None
-    assert schedule.due() == pytest.approx(1.02)
+    assert schedule.take(2.0) == 100, "the tick that is due now, not those of two seconds ago"
+    assert schedule.skipped == 99
+    assert schedule.take(2.0) is None
+    assert schedule.due() == pytest.approx(2.02)
+
+
+def test_a_clock_that_is_always_held_up_jumps_instead_of_sending_nothing() -> None:
+    """Each turn of the loop takes 25 ms: what is stale must not be all that ever runs."""
+    schedule, now, sent = TickSchedule(0.0), 0.0, 0
+    for _ in range(2000):
+        number = schedule.take(now)
+        sent += number is not None and (now - schedule.due(number)) * 1000 < STALE_MS
+        now += 0.025
+    assert sent > 1800
+    assert schedule.skipped > 400
 
 
 def test_percentiles() -> None:

@@ -228,3 +228,22 @@ def test_odd_payloads_and_floods_are_bounded() -> None:
     for n in range(5000):
         buffer.put(RtpPacket(0, False, n & 0xFFFF, n, 1, b"x"), 0.0)
     assert buffer.buffered_ms <= 200
+
+
+@pytest.mark.parametrize("held_ms", [60, 150, 400, 900])
+def test_what_came_while_the_process_was_held_up_is_played_when_the_ticks_are_made_up_for(held_ms: int) -> None:
+    """Packets of a stall are read all at once, before the ticks that were due meanwhile."""
+    buffer, played = JitterBuffer(), []
+    begin, end = 2.0, 2.0 + held_ms / 1000
+    packets = [(number * 0.020, number) for number in range(250)]
+    ticks = [0.007 + number * 0.020 for number in range(250)]
+    moments = [(end if begin < at < end else at, 0, at, number) for at, number in packets]
+    moments += [(end if begin < due < end else due, 1, due, 0) for due in ticks]
+    for now, kind, due, number in sorted(moments):
+        if kind:
+            frame = buffer.pop(due)
+            played += [number_of(frame)] if frame.kind is Kind.VOICE else []
+        else:
+            buffer.put(RtpPacket(0, False, number, number * 160, 1, mark(number)), now)
+    assert played == list(range(played[-1] + 1))
+    assert buffer.late == buffer.skipped == buffer.resyncs == 0
