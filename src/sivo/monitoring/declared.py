@@ -142,7 +142,7 @@ LATENESS = Metric(
     read=True,
 )
 TICKS_SKIPPED = Metric(
-    "sivo_ticks_skipped_total", COUNTER, "Ticks that never ran: held up for over 200 ms.", _MEDIA, read=True
+    "sivo_ticks_skipped_total", COUNTER, "Ticks that never ran: held up for too long, or too often.", _MEDIA, read=True
 )
 JOURNAL_WRITES = Metric(
     "sivo_journal_writes_waiting", GAUGE, "Journal chunks of a media process not in their file yet.", _MEDIA, read=True
