@@ -23,8 +23,8 @@ from support.rtp_phone import RtpPhone, tone
 
 CAP = 8
 PAIRS = int(os.environ.get("SIVO_TEST_OVERLOAD_PAIRS", "1"))
-#: The loop's timers count whole milliseconds, so that a tick may be late by that much for no reason at all.
-RESOLUTION_MS = 1.0
+#: The loop's timers count whole milliseconds: medians of windows differ by that much for no reason at all.
+RESOLUTION_MS = 0.1
 #: Pairs from which a median says something.
 ENOUGH = 5
 #: Pairs that are made at most for one that counts.
