@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -43,6 +43,13 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple
         acme = await made.company("acme", ("101", "102", "103"), DID, CARRIER)
         globex = await made.company("globex", ("101",), OTHER_DID, OTHER_CARRIER)
         yield made, acme, globex
+
+
+@pytest.fixture(autouse=True)
+def silence_afterwards(world: tuple[EdgeWorld, Company, Company]) -> Iterator[None]:
+    """Who has hung up is heard no more."""
+    yield
+    world[0].hush()
 
 
 async def callee_of(made: EdgeWorld, company: Company, number: str, hertz: int) -> Talker:

@@ -134,6 +134,7 @@ class EdgeWorld:
     dsn: str
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _edge: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _talkers: list[RtpPhone] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -215,7 +216,13 @@ class EdgeWorld:
         rtp = await RtpPhone.open(sip.host)
         self._stack.push_async_callback(rtp.close)
         sip.rtp_port = rtp.port
+        self._talkers.append(rtp)
         return Talker(sip, rtp, hertz)
+
+    def hush(self) -> None:
+        """No phone sends any more: a port of rtpengine is soon another call's."""
+        while self._talkers:
+            self._talkers.pop().stop()
 
     async def company(self, slug: str, numbers: tuple[str, ...], did: str, carrier: str) -> Company:
         """A tenant with extensions, and a DID to the last of them."""
