@@ -6,66 +6,32 @@ Phones know the edge only, and every sound goes through rtpengine. Heard is what
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from support.baresip import Account, Baresip, spoken
 from support.company import Company
-from support.edge_world import INNER, OUTER, EdgePhone, EdgeWorld, Talker, edge_world
+from support.edge_world import (
+    CARRIER,
+    DID,
+    INNER,
+    OTHER_DID,
+    OUTER,
+    EdgePhone,
+    EdgeWorld,
+    Talker,
+    callee_of,
+    sign_off,
+)
 from support.ports import free_port
 from support.raw_phone import Message, parse, sdp
 from support.rtp_phone import level_db, tone
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
-CARRIER, OTHER_CARRIER = "127.0.0.2", "127.0.0.4"
-DID, OTHER_DID = "+34910000101", "+34910000102"
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("edge")]
 LOUD, SILENT = -30.0, -45.0
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[EdgeWorld, Company, Company]]:
-    """The edge, and two tenants with the same extension numbers."""
-    certificate, key = (tmp_path_factory.mktemp("edge") / name for name in ("edge.crt", "edge.key"))
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=edge", "-addext", f"subjectAltName=IP:{OUTER}"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    async with edge_world() as made:
-        made.environment |= {"SIVO_EDGE_CERTIFICATE": str(certificate), "SIVO_EDGE_CERTIFICATE_KEY": str(key)}
-        acme = await made.company("acme", ("101", "102", "103"), DID, CARRIER)
-        globex = await made.company("globex", ("101",), OTHER_DID, OTHER_CARRIER)
-        yield made, acme, globex
-
-
-@pytest.fixture(autouse=True)
-def silence_afterwards(world: tuple[EdgeWorld, Company, Company]) -> Iterator[None]:
-    """Who has hung up is heard no more."""
-    yield
-    world[0].hush()
-
-
-async def callee_of(made: EdgeWorld, company: Company, number: str, hertz: int) -> Talker:
-    """A registered phone that answers at once."""
-    phone = await made.phone(number, company.domain, company.passwords[number])
-    assert (await phone.register()).status == 200
-    talker = await made.talker(phone, hertz)
-    phone.auto_answer = 200
-    return talker
-
-
-async def sign_off(callee: Talker) -> None:
-    """It takes its registration back, so that the next call rings another phone; its call goes on."""
-    dialog, callee.sip.to_tag, callee.sip.auto_answer = callee.sip.to_tag, "", None
-    assert (await callee.sip.register(expires=0)).status == 200
-    callee.sip.to_tag = dialog
 
 
 async def test_what_is_rendered_is_taken_by_kamailio_and_secret(world: tuple[EdgeWorld, Company, Company]) -> None:

@@ -98,6 +98,11 @@ class EdgePhone(RawPhone):
         return answer
 
 
+#: Where the carriers of the two tenants are, and the numbers that they bring.
+CARRIER, OTHER_CARRIER = "127.0.0.2", "127.0.0.4"
+DID, OTHER_DID = "+34910000101", "+34910000102"
+
+
 @dataclass
 class Talker:
     """A phone with sound of one pitch."""
@@ -169,6 +174,16 @@ class EdgeWorld:
         self._start("rtpengine", f"--config-file={self.folder / 'rtpengine.conf'}", "--config-section=rtpengine",
                     "--foreground", "--log-stderr", "--no-log-timestamps", "--num-threads=2")  # fmt: skip
         await asyncio.sleep(1.0)
+        await self._open_proxy()
+
+    async def restart_proxy(self) -> None:
+        """Kamailio ends as an operator ends it, and comes back; rtpengine goes on."""
+        proxy = self._edge.pop()
+        proxy.terminate()
+        await asyncio.to_thread(proxy.wait, 15)
+        await self._open_proxy()
+
+    async def _open_proxy(self) -> None:
         self._start("kamailio", "-DD", "-E", "-f", str(self.folder / "kamailio.cfg"), "-Y", str(self.folder / "state"))
         deadline = time.monotonic() + 90
         while not all(state.startswith("A") for state in await self.states()):
@@ -245,6 +260,22 @@ class EdgeWorld:
         finally:
             await connection.close()
         return "\n\n".join(str(row["raw"]) for row in rows)
+
+
+async def callee_of(made: EdgeWorld, company: Company, number: str, hertz: int) -> Talker:
+    """A registered phone that answers at once."""
+    phone = await made.phone(number, company.domain, company.passwords[number])
+    assert (await phone.register()).status == 200
+    talker = await made.talker(phone, hertz)
+    phone.auto_answer = 200
+    return talker
+
+
+async def sign_off(callee: Talker) -> None:
+    """It takes its registration back, so that the next call rings another phone; its call goes on."""
+    dialog, callee.sip.to_tag, callee.sip.auto_answer = callee.sip.to_tag, "", None
+    assert (await callee.sip.register(expires=0)).status == 200
+    callee.sip.to_tag = dialog
 
 
 def _ports(sip: int) -> Ports:

@@ -55,13 +55,18 @@ def kill(node: Node, role: str, index: int = 0) -> float:
 
 def kill_everything(node: Node) -> None:
     """SIGKILL the supervisor, every role and the embedded PostgreSQL, as a power cut would for the processes."""
+    kill_with_children(node.platform.pid)
+
+
+def kill_with_children(supervisor: int) -> None:
+    """SIGKILL a process and all below it."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry.name))
-    doomed = [node.platform.pid]
+    doomed = [supervisor]
     for pid in doomed:
         doomed += children.get(pid, [])
     for pid in doomed:
