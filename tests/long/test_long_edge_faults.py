@@ -92,3 +92,17 @@ async def test_a_restart_of_the_proxy_is_not_heard(world: tuple[EdgeWorld, Compa
     assert ok.status == 200, (ok.first_line, made.edge_log())
     await quiet.sip.wait("INVITE")
     assert (await other.sip.bye()).status == 200
+
+
+async def test_without_rtpengine_calls_are_refused_and_not_mute(world: tuple[EdgeWorld, Company, Company]) -> None:
+    made, acme, _ = world
+    await callee_of(made, acme, "103", 800)
+    async with made.without_relay():
+        caller = await made.talker(await made.phone("+34600222310", "carrier.example.com", host=CARRIER), 600)
+        refused = await caller.sip.invite(DID, caller.rtp.port, auth=False, insist=True)
+        assert 500 <= refused.status < 600, refused.first_line
+    await asyncio.sleep(6.0)  # until Kamailio asks it again
+    caller, callee = await ring(made, acme, 11)
+    await asyncio.sleep(1.5)
+    assert level_db(caller.heard_last(1.0), 800) > LOUD and level_db(callee.heard_last(1.0), 600) > LOUD
+    assert (await caller.sip.bye()).status == 200

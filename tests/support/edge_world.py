@@ -171,10 +171,23 @@ class EdgeWorld:
         """Start rtpengine, then Kamailio, on what was rendered."""
         for name in ("rtpengine", "kamailio"):
             assert shutil.which(name), f"{name} is missing: run scripts/edge-tools"
+        await self._open_relay()
+        await self._open_proxy()
+
+    @asynccontextmanager
+    async def without_relay(self) -> AsyncIterator[None]:
+        """rtpengine is killed, and started again afterwards."""
+        relay = self._edge.pop(0)
+        relay.kill()
+        await asyncio.to_thread(relay.wait, 15)
+        yield
+        await self._open_relay()
+        self._edge.insert(0, self._edge.pop())
+
+    async def _open_relay(self) -> None:
         self._start("rtpengine", f"--config-file={self.folder / 'rtpengine.conf'}", "--config-section=rtpengine",
                     "--foreground", "--log-stderr", "--no-log-timestamps", "--num-threads=2")  # fmt: skip
         await asyncio.sleep(1.0)
-        await self._open_proxy()
 
     async def restart_proxy(self) -> None:
         """Kamailio ends as an operator ends it, and comes back; rtpengine goes on."""
@@ -323,8 +336,9 @@ async def edge_world() -> AsyncIterator[EdgeWorld]:
             "SIVO_EDGE_WSS_PORT": str(free_port(host=OUTER)),
             "SIVO_EDGE_INNER_PORT": str(inner_port),
             "SIVO_EDGE_NG_PORT": str(free_port(socket.SOCK_DGRAM)),
-            "SIVO_EDGE_RTP_PORT_MIN": "33700",
-            "SIVO_EDGE_RTP_PORT_MAX": "33899",
+            # Below the ports that the system gives away: rtpengine takes one that somebody else has (SO_REUSEADDR).
+            "SIVO_EDGE_RTP_PORT_MIN": "23700",
+            "SIVO_EDGE_RTP_PORT_MAX": "23899",
             "SIVO_EDGE_PROCESSES": "2",
             "PATH": os.environ["PATH"],
         }
