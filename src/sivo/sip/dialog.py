@@ -173,10 +173,10 @@ class Dialog:
 
     def _routing(self) -> tuple[Uri, list[str]]:
         """Request-URI and Route headers; a strict router in front takes the Request-URI's place (§12.2.1.1)."""
-        target = self.remote_target.replace(headers="")
+        target = self.remote_target.without_headers()
         if not self.route_set or self.route_set[0].uri.loose:
             return target, [str(route) for route in self.route_set]
-        strict = self.route_set[0].uri.replace(headers="")
+        strict = self.route_set[0].uri.without_headers()
         return strict, [*(str(route) for route in self.route_set[1:]), f"<{target}>"]
 
     @property

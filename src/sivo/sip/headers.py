@@ -77,10 +77,12 @@ class Headers:
     from outside can add a header.
     """
 
-    __slots__ = ("_fields", "read")
+    __slots__ = ("_fields", "_first", "read")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[tuple[str, str, str]] = []
+        #: The first value of each header, by what it is known by; None: has to be made anew.
+        self._first: dict[str, str] | None = None
         #: What was read of a field, by its name; forgotten as soon as that field changes.
         self.read: dict[str, Any] = {}
         for name, value in fields:
@@ -96,14 +98,20 @@ class Headers:
     def get(self, name: str) -> str | None:
         """The first value of ``name`` (of a list header: its first element), or None."""
         key = _key(name)
-        for known, _, value in self._fields:
-            if known == key:
-                return next(split_outside(value, ","), "") if "," in value and key in LISTS else value
-        return None
+        value = (self._first or self._look()).get(key)
+        if value is not None and "," in value and key in LISTS:
+            return next(split_outside(value, ","), "")
+        return value
+
+    def _look(self) -> dict[str, str]:
+        self._first = {key: value for key, _, value in reversed(self._fields)}
+        return self._first
 
     def all(self, name: str) -> list[str]:
         """Every value of ``name`` in order; comma lists are split where the header is one."""
         key = _key(name)
+        if key not in (self._first or self._look()):
+            return []
         values = [value for known, _, value in self._fields if known == key]
         if key not in LISTS:
             return values
@@ -117,6 +125,7 @@ class Headers:
         index = min(index, len(rest))
         rest[index:index] = [(key, shown, clean(value)) for value in values]
         self._fields = rest
+        self._first = None
         self.read.pop(shown, None)
 
     def add(self, name: str, value: str) -> None:
@@ -125,10 +134,13 @@ class Headers:
         if known is None:
             raise ValueError(f"not a header name: {name[:40]!r}")
         self._fields.append((*known, clean(value)))
-        self.read.pop(known[1], None)
+        self._first = None
+        if self.read:
+            self.read.pop(known[1], None)
 
     def take(self, other: Headers, *names: str) -> None:
         """Append all ``names`` of ``other``, one after the other, each value as a field of its own."""
+        self._first = None
         for name in names:
             key = _key(name)
             self.read.pop(canonical(name), None)
@@ -144,6 +156,7 @@ class Headers:
         """Put one field before all others (Via, Record-Route)."""
         shown = canonical(name)
         self._fields.insert(0, (_key(name), shown, clean(value)))
+        self._first = None
         self.read.pop(shown, None)
 
     def pop_first(self, name: str) -> str | None:
@@ -158,11 +171,20 @@ class Headers:
         """Take away every ``name``."""
         key = _key(name)
         self._fields = [field for field in self._fields if field[0] != key]
+        self._first = None
         self.read.pop(canonical(name), None)
+
+    def repeated(self) -> bool:
+        """Whether any name stands in more than one field."""
+        return len(self._first or self._look()) != len(self._fields)
 
     def keys(self) -> list[str]:
         """What each field is known by, in order."""
         return [field[0] for field in self._fields]
+
+    def fields(self) -> list[tuple[str, str, str]]:
+        """What each field is known by, its name and its value, in order; not to be changed."""
+        return self._fields
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Name in canonical form and value of each field, in order."""
@@ -181,7 +203,7 @@ class Headers:
         return other
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and any(known == _key(name) for known, _, _ in self._fields)
+        return isinstance(name, str) and _key(name) in (self._first or self._look())
 
     def __len__(self) -> int:
         return len(self._fields)

@@ -38,7 +38,7 @@ REASONS = {
 }  # fmt: skip
 
 _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-type")
-_REQUIRED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
+_REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
 _CONTENT_TYPE = re.compile(r"\s*[^\s/;]+\s*/\s*[^\s/;]+\s*(?:;.*)?\Z", re.DOTALL)
 
 
@@ -119,7 +119,11 @@ class Message:
     @property
     def contacts(self) -> list[NameAddr]:
         """Contact addresses; a lone ``*`` (REGISTER) gives no address: look at ``headers.get("Contact")``."""
-        return [NameAddr.parse(value, "Contact") for value in self.headers.all("Contact") if value != "*"]
+        known: list[NameAddr] | None = self.headers.read.get("Contact")
+        if known is not None:
+            return known
+        values = self.headers.all("Contact")
+        return self._remember("Contact", [NameAddr.parse(value, "Contact") for value in values if value != "*"])
 
     @property
     def routes(self) -> list[NameAddr]:
@@ -150,22 +154,19 @@ class Message:
 
     def validate(self) -> None:
         """Check every header a transaction depends on; raises SipParseError for the first bad one."""
-        there = self.headers.keys()
-        for key, name in _REQUIRED.items():
-            if key not in there:
+        there = self.headers
+        for name in _REQUIRED:
+            if name not in there:
                 raise SipParseError(f"{name} is missing", name)
-        for key in _SINGLE:
-            if there.count(key) > 1:
-                raise SipParseError("stands more than once", canonical(key))
-        _ = (self.from_, self.to, self.call_id, self.cseq)
-        if "max-forwards" in there:
-            _ = self.max_forwards
-        if "contact" in there:
-            _ = self.contacts
-        _ = [Via.parse(value) for value in self.headers.all("Via")]
-        if "route" in there or "record-route" in there:
-            _ = (self.routes, self.record_routes)
-        if (value := self.headers.get("Content-Type")) is not None and not _CONTENT_TYPE.match(value):
+        if there.repeated():
+            keys = there.keys()
+            for key in _SINGLE:
+                if keys.count(key) > 1:
+                    raise SipParseError("stands more than once", canonical(key))
+        _ = (self.from_, self.to, self.call_id, self.cseq, self.max_forwards, self.contacts)
+        _ = [Via.parse(value) for value in there.all("Via")]
+        _ = (self.routes, self.record_routes)
+        if (value := there.get("Content-Type")) is not None and not _CONTENT_TYPE.match(value):
             raise SipParseError(f"{value[:40]!r} is not a media type", "Content-Type")
 
     def __bytes__(self) -> bytes:
@@ -302,7 +303,7 @@ def response_to(request: Request, status: int, reason: str | None = None, *, to_
         fields.take(request.headers, "Record-Route")
     fields.add("From", request.headers.get("From") or "")
     to = request.headers.get("To") or ""
-    if to_tag and status > 100 and not _has_tag(to):
+    if to_tag and status > 100 and not _has_tag(request):
         to += f";tag={to_tag}"
     fields.add("To", to)
     fields.add("Call-ID", request.headers.get("Call-ID") or "")
@@ -312,8 +313,8 @@ def response_to(request: Request, status: int, reason: str | None = None, *, to_
     return response
 
 
-def _has_tag(to: str) -> bool:
+def _has_tag(request: Request) -> bool:
     try:
-        return NameAddr.parse(to, "To").tag is not None
+        return request.to.tag is not None
     except SipParseError:
         return True  # not readable: do not make it worse

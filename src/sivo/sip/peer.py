@@ -22,7 +22,12 @@ class Peer(NamedTuple):
     flow: str = ""
 
     def __str__(self) -> str:
-        return f"{self.transport.lower()}:{bracketed(self.host)}:{self.port}"
+        return _written(self)
+
+
+@lru_cache(maxsize=1024)
+def _written(peer: Peer) -> str:
+    return f"{peer.transport.lower()}:{bracketed(peer.host)}:{peer.port}"
 
 
 def bracketed(host: str) -> str:

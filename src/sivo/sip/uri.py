@@ -40,6 +40,8 @@ class Uri:
     params: Mapping[str, str | None] = field(default_factory=dict)
     headers: str = ""
     password: str | None = None
+    #: As it is written, once somebody has asked: the same few are written again and again.
+    _text: str | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def parse(cls, text: str, header: str = "URI") -> Uri:
@@ -71,7 +73,16 @@ class Uri:
         """A copy with some fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    def without_headers(self) -> Uri:
+        """As a Request-URI: what follows the ``?`` is no part of it (§19.1.1)."""
+        return self.replace(headers="") if self.headers else self
+
     def __str__(self) -> str:
+        if self._text is None:
+            object.__setattr__(self, "_text", self._write())
+        return self._text or ""
+
+    def _write(self) -> str:
         params = "" if not self.params else _written(self.params)
         if not self.is_sip:
             return f"{self.scheme}:{self.user or ''}{params}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sivo.sip.errors import SipParseError
@@ -47,7 +47,7 @@ class Via:
             params["rport"] = str(source.port)
         if "rport" in params or unbracketed(self.host) != source.host:
             params["received"] = source.host
-        return replace(self, params=params)
+        return Via(self.transport, self.host, self.port, params)
 
     def answer_to(self, source: Peer) -> Peer:
         """Where responses go: always back to the source address, to its port if ``rport`` asked for it (§18.2.2)."""
