@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sivo.sip.headers import canonical
 from sivo.sip.message import Request, Response
 from sivo.sip.peer import Peer
 
-_SECRET_HEADERS = frozenset(
-    canonical(name)
-    for name in (
+#: What headers with secrets are known by (:meth:`sivo.sip.headers.Headers.fields`).
+_SECRET = frozenset(
+    (
         "authorization",
         "proxy-authorization",
         "authentication-info",
@@ -21,15 +20,19 @@ _SECRET_HEADERS = frozenset(
     )
 )
 _URI_PASSWORD = re.compile(r"(sips?:[^@\s<>:;]+):[^@\s<>]*@", re.IGNORECASE)
+#: Of a password there are two colons before the "@": the scheme's and its own.
+_PERHAPS_PASSWORD = re.compile(r":[^@\s<>:;]+:[^@\s<>]*@")
 #: SDP lines that carry keys: SDES (RFC 4568), ICE (RFC 8839), and the old k= line.
 _SDP_SECRETS = re.compile(r"^(a=crypto:\S+\s+\S+|a=ice-pwd:|k=).*$", re.MULTILINE)
 
 _LENGTH = re.compile(r"(content-length|l)\s*:", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LadderEntry:
-    """One message. ``direction`` is ``in`` or ``out``, seen from us; ``again`` marks our own repetitions."""
+    """One message. ``direction`` is ``in`` or ``out``, seen from us; ``again`` marks our own repetitions.
+
+    Never changed; not frozen, because making one costs three times as much then, and every message makes one."""
 
     at: datetime
     direction: str
@@ -75,20 +78,26 @@ def redacted(message: Request | Response, first_line: str | None = None) -> str:
     """``message`` as text: credentials, passwords in URIs and media keys removed, bodies other than SDP left out.
 
     ``first_line``: the first one as it was made already."""
-    lines = [_without_passwords(message.start_line) if first_line is None else first_line]
-    for name, value in message.headers.items():
-        if name in _SECRET_HEADERS:
-            value = f"{value.split(' ', 1)[0]} ***" if value.lower().startswith(("digest ", "basic ")) else "***"
-        lines.append(f"{name}: {_without_passwords(value) if '@' in value else value}")
-    text = "\n".join(lines) + "\n"
+    lines = [message.start_line if first_line is None else first_line]
+    lines += [
+        f"{name}: {value if key not in _SECRET else _without_credentials(value)}"
+        for key, name, value in message.headers.fields()
+    ]
+    lines.append("")
+    text = _without_passwords("\n".join(lines))
     if not message.body:
         return text
     if message.content_type == "application/sdp":
         body = message.body.decode("utf-8", "replace").replace("\r\n", "\n")
-        return f"{text}\n{_SDP_SECRETS.sub(lambda match: match.group(1) + ' ***', body)}"
+        if "a=crypto:" in body or "a=ice-pwd:" in body or "k=" in body:
+            body = _SDP_SECRETS.sub(r"\1 ***", body)
+        return f"{text}\n{body}"
     return f"{text}\n({len(message.body)} bytes of {message.content_type or 'unknown type'})\n"
 
 
+def _without_credentials(value: str) -> str:
+    return f"{value.split(' ', 1)[0]} ***" if value.lower().startswith(("digest ", "basic ")) else "***"
+
+
 def _without_passwords(text: str) -> str:
-    # Of a password there are two colons before the "@": the scheme's and its own.
-    return text if text.count(":", 0, text.rfind("@") + 1) < 2 else _URI_PASSWORD.sub(r"\1:***@", text)
+    return text if _PERHAPS_PASSWORD.search(text) is None else _URI_PASSWORD.sub(r"\1:***@", text)

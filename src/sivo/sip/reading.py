@@ -99,23 +99,33 @@ def _headers(lines: list[str]) -> Headers:
     fields: list[tuple[str, str, str]] = []
     if len(lines) > 2 * MAX_HEADERS:
         raise SipParseError(f"more than {2 * MAX_HEADERS} header lines", "message", sip_status=513)
-    for raw in lines:
-        line = raw.rstrip("\r")
-        if line[:1] in (" ", "\t"):
-            if not fields:
-                raise SipParseError("the first header line is folded", "message")
-            *known, value = fields[-1]
-            fields[-1] = (known[0], known[1], f"{value} {line.strip()}".strip())
-            continue
+    for line in lines:
         name, colon, value = line.partition(":")
-        name = name.rstrip(" \t")
         header = named(name) if colon and len(name) <= MAX_NAME else None
         if header is None:
-            raise SipParseError(f"{line[:40]!r} is not a header line", name[:40] or "message")
-        fields.append((*header, clean(value)))
-        if len(fields) > MAX_HEADERS:
-            raise SipParseError(f"more than {MAX_HEADERS} headers", "message", sip_status=513)
+            _odd_line(line.rstrip("\r"), fields)
+        else:
+            value = value.strip()
+            fields.append((header[0], header[1], clean(value) if "\r" in value else value))
+    if len(fields) > MAX_HEADERS:
+        raise SipParseError(f"more than {MAX_HEADERS} headers", "message", sip_status=513)
     return Headers.of(fields)
+
+
+def _odd_line(line: str, fields: list[tuple[str, str, str]]) -> None:
+    """One that goes on with the header before it, or has space before its colon; else it is none."""
+    if line[:1] in (" ", "\t"):
+        if not fields:
+            raise SipParseError("the first header line is folded", "message")
+        *known, value = fields[-1]
+        fields[-1] = (known[0], known[1], f"{value} {line.strip()}".strip())
+        return
+    name, colon, value = line.partition(":")
+    name = name.rstrip(" \t")
+    header = named(name) if colon and len(name) <= MAX_NAME else None
+    if header is None:
+        raise SipParseError(f"{line[:40]!r} is not a header line", name[:40] or "message")
+    fields.append((*header, clean(value)))
 
 
 def _body(headers: Headers, body: bytes) -> bytes:
