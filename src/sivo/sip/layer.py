@@ -40,6 +40,8 @@ from sivo.sip.via import Via
 #: Server transactions kept at the same time; requests above it are answered 503 without state.
 MAX_TRANSACTIONS = 20_000
 
+_ENDS = (Answer, Timeout)
+
 Accept = Callable[[Request, Peer], bool]
 SentBy = Callable[[Peer], tuple[str, int]]
 
@@ -105,7 +107,8 @@ class TransactionLayer:
         if txn is None or len(response.headers.all("Via")) != 1:
             return [Dropped("stray-response", source)]
         outputs: list[Output] = [Received(response, source), *_for_user(txn.receive(response, now))]
-        outputs += self._start_cancel(txn, now)
+        if txn.is_invite:
+            outputs += self._start_cancel(txn, now)
         self._settle(txn)
         return outputs
 
@@ -390,5 +393,5 @@ def _for_user(outputs: list[Output]) -> list[Output]:
     return [
         output
         for output in outputs
-        if not (isinstance(output, Answer | Timeout) and output.txn.request.method == "CANCEL")
+        if not isinstance(output, _ENDS) or output.txn.request.method != "CANCEL"
     ]

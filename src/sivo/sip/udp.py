@@ -112,7 +112,7 @@ class SipUdp(asyncio.DatagramProtocol):
         self.statistics: Counter[str] = Counter()
         self._transport: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
+        self._timer_at = 0.0
         self._routes: dict[str, str] = {}
         self._asked: dict[int, tuple[ClientTransaction, Then]] = {}
         self._names: dict[str, tuple[str, float]] = {}
@@ -262,7 +262,6 @@ class SipUdp(asyncio.DatagramProtocol):
 
     def _poll(self) -> None:
         self._timer = None
-        self._timer_at = None
         try:
             outputs = self.layer.poll(self._clock.monotonic())
         except Exception:
@@ -314,18 +313,16 @@ class SipUdp(asyncio.DatagramProtocol):
                 self.respond(output.txn, output.txn.response(500))
 
     def _arm(self) -> None:
-        """Have one timer, for the earliest deadline."""
+        """Have one timer, for the earliest deadline. One that runs out before that stays: its poll arms the next."""
         at = self.layer.next_timer()
-        if at is not None:
-            at = math.ceil(at / _GRAIN_S) * _GRAIN_S
-        if at == self._timer_at and self._timer is not None:
+        if at is None or (self._timer is not None and self._timer_at <= at + _GRAIN_S):
             return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._timer_at = at
-        if at is not None and self._transport is not None:
-            delay = max(0.0, at - self._clock.monotonic())
+        if self._transport is not None:
+            self._timer_at = math.ceil(at / _GRAIN_S) * _GRAIN_S
+            delay = max(0.0, self._timer_at - self._clock.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._poll)
 
     # --- sending --------------------------------------------------------------------------------------------------

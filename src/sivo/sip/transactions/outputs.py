@@ -1,4 +1,5 @@
-"""What the transaction layer tells its driver to do."""
+"""What the transaction layer tells its driver to do. Never changed once made; not frozen, because making one costs three
+times as much then, and every message makes several."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from sivo.sip.transactions.base import ClientTransaction, ServerTransaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Send these bytes; ``again`` marks a repetition."""
 
@@ -22,7 +23,7 @@ class Send:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
     """A message was read and belongs to us; only for the ladder. Comes before what it caused."""
 
@@ -30,7 +31,7 @@ class Received:
     source: Peer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Incoming:
     """A new request (not ACK, not CANCEL): answer it through its transaction."""
 
@@ -39,7 +40,7 @@ class Incoming:
     source: Peer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IncomingCancel:
     """The INVITE of ``txn`` was cancelled before it had a final answer. The CANCEL is answered already; the
     transaction user answers the INVITE with 487."""
@@ -48,7 +49,7 @@ class IncomingCancel:
     txn: ServerTransaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IncomingAck:
     """The ACK of a 2xx; ``txn`` is the INVITE's. Comes once for each 2xx."""
 
@@ -57,7 +58,7 @@ class IncomingAck:
     txn: ServerTransaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A response for the transaction user. A 2xx comes once for each To tag; the user acknowledges it."""
 
@@ -65,21 +66,21 @@ class Answer:
     txn: ClientTransaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Timeout:
     """No (final) answer came in time: timer B or F, or 64 * T1 after a CANCEL. Treat it as 408."""
 
     txn: ClientTransaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AckTimeout:
     """No ACK came within 64 * T1 after our 2xx: the transaction user ends the dialog with BYE (§13.3.1.4)."""
 
     txn: ServerTransaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dropped:
     """A datagram without effect. ``reason``: keepalive, malformed, refused, stray-ack, stray-response, full."""
 
