@@ -20,7 +20,8 @@ def iso(at: datetime | None) -> str | None:
     """ISO 8601 in UTC with milliseconds and ``Z``."""
     if at is None:
         return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def created(row: CallRow) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from sivo.calls.rows import CallRow, EndRow
 from sivo.media import protocol as wire
 from sivo.monitoring import declared as d
 from sivo.monitoring.book import Book, Distribution, Reading
+from sivo.monitoring.metric import OTHER
 from sivo.sip.ladder import LadderEntry
 
 _LEGS = ("caller", "callee")
+_KINDS = frozenset(d.SIP_MESSAGES.labels["kind"])
 log = logs.get("calls")
 
 
@@ -25,6 +27,9 @@ class CallFigures:
     def __init__(self) -> None:
         self.book = Book("call")
         self.media: dict[int, wire.MediaFigures] = {}
+        #: SIP messages by direction and kind, in plain numbers: there are a dozen a call.
+        self._messages = {(one["direction"], one["kind"]): 0 for one in d.SIP_MESSAGES.series()}
+        self.book.source(self._read)
 
     # --- calls ---
 
@@ -79,12 +84,17 @@ class CallFigures:
     def message(self, entry: LadderEntry) -> None:
         """A SIP message went by; our own repetitions are counted apart."""
         if not entry.again:
-            self.book.count(d.SIP_MESSAGES, direction=entry.direction, kind=_kind(entry.first_line))
+            self._messages[entry.direction, _kind(entry.first_line)] += 1
+
+    def _read(self) -> Iterator[Reading]:
+        for (direction, kind), number in self._messages.items():
+            yield d.SIP_MESSAGES, {"direction": direction, "kind": kind}, float(number)
 
 
 def _kind(first_line: str) -> str:
     word, _, rest = first_line.partition(" ")
-    return f"{rest[:1]}xx" if word == "SIP/2.0" else word
+    kind = f"{rest[:1]}xx" if word == "SIP/2.0" else word
+    return kind if kind in _KINDS else OTHER
 
 
 def _since(row: CallRow, at: datetime) -> float:

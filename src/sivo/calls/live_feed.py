@@ -69,4 +69,4 @@ def _shown(call: Call) -> bool:
 
 
 def _state(call: Call) -> Message:
-    return {"event": STATE, "callId": str(call.id), "state": call.machine.phase.value}
+    return {"event": STATE, "callId": call.session, "state": call.machine.phase.value}

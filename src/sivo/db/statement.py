@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sivo.db.scopes import Connection
 
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """``sql`` is a constant of its room (what differs is in ``args``), so that statements that are alike are equal."""
 
     sql: str

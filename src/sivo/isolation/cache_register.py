@@ -84,6 +84,7 @@ REGISTER: tuple[Cache, ...] = (
     Cache("sip/headers.py _key", "the text that is parsed", PURE),
     Cache("sip/headers.py canonical", "the text that is parsed", PURE),
     Cache("sip/headers.py named", "the text that is parsed", PURE),
+    Cache("sip/peer.py _written", "address, port and transport that are written", PURE),
     Cache("sip/peer.py is_ip", "the text that is parsed", PURE),
     Cache("sip/offer_answer.py _is_unicast", "the text that is parsed", PURE),
     Cache("routing/directory.py _address", "the text that is parsed", PURE),

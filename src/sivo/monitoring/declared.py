@@ -50,6 +50,7 @@ SIP_MESSAGES = Metric(
     COUNTER,
     "SIP messages that were answered or sent: requests by method, responses by class.",
     {"direction": ("in", "out"), "kind": _METHODS},
+    read=True,
 )
 SIP_DROPPED = Metric(
     "sivo_sip_dropped_total",

@@ -37,11 +37,15 @@ class Hub:
 
     def publish(self, tenant: UUID, topic: str, message: Message) -> None:
         """See :class:`Feed`."""
+        if not self._onlookers:
+            return
         for onlooker in tuple(self._onlookers.get((tenant, topic), ())):
             onlooker.tell(message)
 
     def over(self, tenant: UUID, topic: str) -> None:
         """The topic has come to its end."""
+        if not self._onlookers:
+            return
         for onlooker in self._onlookers.pop((tenant, topic), set()):
             onlooker.end()
 

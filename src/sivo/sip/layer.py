@@ -390,8 +390,4 @@ class TransactionLayer:
 
 def _for_user(outputs: list[Output]) -> list[Output]:
     """Without what became of our CANCELs: the INVITE's own answer or timer tells the transaction user."""
-    return [
-        output
-        for output in outputs
-        if not isinstance(output, _ENDS) or output.txn.request.method != "CANCEL"
-    ]
+    return [output for output in outputs if not isinstance(output, _ENDS) or output.txn.request.method != "CANCEL"]

@@ -1,5 +1,7 @@
-"""What the transaction layer tells its driver to do. Never changed once made; not frozen, because making one costs three
-times as much then, and every message makes several."""
+"""What the transaction layer tells its driver to do.
+
+Never changed once made; not frozen, because making one costs three times as much then, and a message makes several.
+"""
 
 from __future__ import annotations
 
