@@ -43,6 +43,8 @@ class Capture:
     recording_active: bool = False
     #: The decision under which the first frame was kept; what was kept by right stays, whatever is decided later.
     kept: RecordingDecision | None = None
+    #: What the two decisions were made of, to be compared by identity; None: they are to be made anew.
+    basis: tuple[object, ...] | None = None
 
     def begin(self) -> None:
         """Frames are kept from now on, if the decision says so."""

@@ -13,6 +13,15 @@ from sivo.transcription import policy as transcription
 from sivo.transcription.policy import TranscriptionDecision
 
 
+def parties(did: Did | None, people: tuple[Extension | None, ...], queue: str = "") -> Parties:
+    """Whom a decision is about: ``people`` on a call through ``did`` (None: a side that is no person of the tenant).
+
+    ``queue`` is the id of the queue that it has come to; empty where it has come to none.
+    """
+    users = tuple(str(person.user_id) for person in people if person is not None and person.user_id is not None)
+    return Parties(did=str(did.id) if did else "", queue=queue, people=users)
+
+
 def decide(
     picture: TenantPicture,
     did: Did | None,
@@ -20,13 +29,9 @@ def decide(
     read: Callable[[str], Any],
     queue: str = "",
 ) -> tuple[RecordingDecision, TranscriptionDecision]:
-    """Both decisions for a call through ``did`` between ``people`` (None: a side that is no person of the tenant).
-
-    ``queue`` is the id of the queue that it has come to; empty where it has come to none.
-    """
-    users = tuple(str(person.user_id) for person in people if person is not None and person.user_id is not None)
-    parties = Parties(did=str(did.id) if did else "", queue=queue, people=users)
+    """Both decisions for a call (see :func:`parties`)."""
+    about, language = parties(did, people, queue), did.language if did else ""
     return (
-        recording.decide(picture.recording_policies, parties, read),
-        transcription.decide(picture.transcription_policies, parties, read, did_language=did.language if did else ""),
+        recording.decide(picture.recording_policies, about, read),
+        transcription.decide(picture.transcription_policies, about, read, did_language=language),
     )

@@ -212,8 +212,11 @@ class Effects:
         if picture is None:
             return
         people = (call.caller_extension, call.callee_extension)
-        recording, transcription = decide(picture, call.did, people, call.config.read)
-        call.capture.recording, call.capture.transcription = recording, transcription
+        basis, before = (picture, call.config, *people), call.capture.basis
+        if before is not None and all(one is other for one, other in zip(basis, before, strict=True)):
+            return  # of the same things the same comes
+        call.capture.recording, call.capture.transcription = decide(picture, call.did, people, call.config.read)
+        call.capture.basis = basis
 
     def _note_decisions(self, call: Call, phase: str) -> None:
         call.writer.recording_decided(phase, call.capture.recording, call.capture.recording_active)
@@ -227,6 +230,7 @@ class Effects:
         was_recording, was_transcribed = before.recording_active, before.transcription.capture
         old_recording, old_transcription = before.recording, before.transcription
         self._redecide(call)
+        before.basis = None  # what is not stopped stays as it was decided
         if was_recording and not before.recording.capture:
             before.recording_active = False
             if call.media is not None:

@@ -57,6 +57,8 @@ class MediaLink(asyncio.Protocol):
         self._deframer = wire.Deframer()
         self._refs = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        #: What is said in this turn of the loop: one system call, and one wakeup of the process, for all of it.
+        self._said: list[bytes] = []
         self._lost = asyncio.Event()
 
     @property
@@ -83,6 +85,7 @@ class MediaLink(asyncio.Protocol):
                 await asyncio.sleep(RECONNECT_SECONDS)
         finally:
             if self._transport is not None:
+                self._flush()
                 self._transport.close()
 
     def command(self, kind: type[Any], **fields: Any) -> asyncio.Future[dict[str, Any]]:
@@ -93,13 +96,23 @@ class MediaLink(asyncio.Protocol):
             return future
         ref = next(self._refs)
         self._waiting[ref] = future
-        self._transport.write(wire.encode(kind(ref=ref, **fields)))
+        self._say(kind(ref=ref, **fields))
         return future
 
     def acknowledge(self, session: str, seq: int) -> None:
         """Facts up to ``seq`` are committed; without a line the process will not ask again, its journal is dropped."""
         if self._transport is not None:
-            self._transport.write(wire.encode(wire.Ack(session=session, seq=seq)))
+            self._say(wire.Ack(session=session, seq=seq))
+
+    def _say(self, message: wire.Command) -> None:
+        if not self._said:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._said.append(wire.encode(message))
+
+    def _flush(self) -> None:
+        said, self._said = self._said, []
+        if said and self._transport is not None:
+            self._transport.write(b"".join(said))
 
     # --- asyncio.Protocol ---
 
@@ -112,6 +125,7 @@ class MediaLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.hello = None
+        self._said.clear()  # of a line that is gone; the next one must not hear it
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():

@@ -24,7 +24,7 @@ BATCH = 256
 SHARDS = 2
 #: Seconds in which writes are gathered before a transaction begins: what they cost is mostly round trips and the
 #: beginning and end of transactions, and calls that come within this time share them.
-GATHER_S = 0.05
+GATHER_S = 0.1
 _BACKOFF_S = (0.1, 0.3, 1.0, 2.0)
 _TRANSIENT = (
     OSError,

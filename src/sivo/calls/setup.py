@@ -97,7 +97,8 @@ class Setup:
         agent = route.target.agent if isinstance(route.target, ToAgent) else None
         snapshot = picture.snapshot(route.did, agent)
         config = snapshot.reader()
-        recording, transcription = decide(picture, route.did, (extension,), config.read)
+        people = (extension, None)
+        recording, transcription = decide(picture, route.did, people, config.read)
         row = self._row(tenant, route, caller, snapshot)
         call = Call(
             id=row.id,
@@ -108,7 +109,7 @@ class Setup:
             caller_name=name,
             caller_extension=extension,
             writer=CallWriter(self._s.recorder, self._s.clock, row, self._node, self._s.figures),
-            capture=Capture(recording, transcription),
+            capture=Capture(recording, transcription, basis=(picture, config, *people)),
             perform=self._effects.perform,
             agent=agent,
         )
