@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from sivo.base import logs
@@ -37,6 +37,8 @@ from sivo.sip.pending import Pending
 
 KEY_BYTES = 32
 log = logs.get("calls")
+#: Carries out one kind of action.
+How = Callable[[Call, Any], object]
 
 
 class Effects:
@@ -52,69 +54,57 @@ class Effects:
         self.transfers = Transfers(services, exchange, seating, self._note_branch, self._spawn)
         self.replacing = Replacing(services, exchange, seating, self._spawn, self.sessions.start)
         self._tasks: set[asyncio.Task[None]] = set()
+        #: By its kind: a call makes some twenty, and a long match asks each of them about all others first.
+        self._how = self._signalling() | self._media_and_records()
 
     def perform(self, call: Call, action: Action) -> None:
         """Do one thing; what takes time goes on by itself and comes back as an input."""
-        match action:
-            case act.OpenMedia():
-                self._spawn(call, self._open_media(call))
-            case act.InviteCallee(transfer_to):
-                self._invite(call, transfer_to)
-            case act.RingCaller():
-                call.caller.ring()
-            case act.PassEarlyMedia():
-                self._pass_early_media(call)
-            case act.AnswerCaller():
-                self._answer(call)
-            case act.RejectCaller(status, phrase, retry_after):
-                call.caller.reject(status, phrase, retry_after)
-            case act.HangUpCaller(cause):
-                self._hang_up(call, CALLER, cause)
-            case act.DropCallee(cause):
-                self._hang_up(call, CALLEE, cause)
-            case act.Arm(name, seconds):
-                self._arm(call, name, seconds)
-            case act.Disarm(name):
-                self._disarm(call, name)
-            case _:
-                self._perform_media(call, action)
+        self._how[type(action)](call, action)
 
-    def _perform_media(self, call: Call, action: Action) -> None:
-        match action:
-            case act.StartCapture(phase):
-                self._start_capture(call, phase)
-            case act.Recapture(phase):
-                self._recapture(call, phase)
-            case act.BridgeLegs():
-                self._bridge(call)
-            case act.SeatAgent():
-                self._seat_agent(call)
-            case act.StartConversation():
-                self._converse(call, farewell=False)
-            case act.SayGoodbye():
-                self._converse(call, farewell=True)
-            case act.StopConversation(reason):
-                if call.media is not None:
-                    call.media.stop_conversation(reason)
-            case act.CloseMedia(reason):
-                if call.media is not None:
-                    call.media.close(reason)
-            case _:
-                self._perform_records(call, action)
+    def _signalling(self) -> dict[type, How]:
+        return {
+            act.OpenMedia: lambda call, _: self._spawn(call, self._open_media(call)),
+            act.InviteCallee: lambda call, invite: self._invite(call, invite.transfer_to),
+            act.RingCaller: lambda call, _: call.caller.ring(),
+            act.PassEarlyMedia: lambda call, _: self._pass_early_media(call),
+            act.AnswerCaller: lambda call, _: self._answer(call),
+            act.RejectCaller: lambda call, no: call.caller.reject(no.status, no.phrase, no.retry_after),
+            act.HangUpCaller: lambda call, bye: self._hang_up(call, CALLER, bye.cause),
+            act.DropCallee: lambda call, bye: self._hang_up(call, CALLEE, bye.cause),
+            act.Arm: lambda call, timer: self._arm(call, timer.name, timer.seconds),
+            act.Disarm: lambda call, timer: self._disarm(call, timer.name),
+        }
 
-    def _perform_records(self, call: Call, action: Action) -> None:
-        match action:
-            case act.NoteRinging():
-                call.writer.ringing()
-            case act.NoteAnswered():
-                call.answered_mono = self._s.clock.monotonic()
-                call.writer.answered()
-            case act.NoteEnded(cause, by, detail):
-                if call.hunt is not None:
-                    call.hunt.stop()
-                self.transfers.drop(call)
-                self.guests.drop(call)
-                self._spawn(call, self._ending.end(call, cause, by, detail))
+    def _media_and_records(self) -> dict[type, How]:
+        return {
+            act.StartCapture: lambda call, start: self._start_capture(call, start.phase),
+            act.Recapture: lambda call, start: self._recapture(call, start.phase),
+            act.BridgeLegs: lambda call, _: self._bridge(call),
+            act.SeatAgent: lambda call, _: self._seat_agent(call),
+            act.StartConversation: lambda call, _: self._converse(call, farewell=False),
+            act.SayGoodbye: lambda call, _: self._converse(call, farewell=True),
+            act.StopConversation: lambda call, stop: self._stop_conversation(call, stop.reason),
+            act.CloseMedia: lambda call, close: call.media and call.media.close(close.reason),
+            act.NoteRinging: lambda call, _: call.writer.ringing(),
+            act.NoteAnswered: lambda call, _: self._note_answered(call),
+            act.NoteEnded: self._note_ended,
+        }
+
+    @staticmethod
+    def _stop_conversation(call: Call, reason: str) -> None:
+        if call.media is not None:
+            call.media.stop_conversation(reason)
+
+    def _note_answered(self, call: Call) -> None:
+        call.answered_mono = self._s.clock.monotonic()
+        call.writer.answered()
+
+    def _note_ended(self, call: Call, end: act.NoteEnded) -> None:
+        if call.hunt is not None:
+            call.hunt.stop()
+        self.transfers.drop(call)
+        self.guests.drop(call)
+        self._spawn(call, self._ending.end(call, end.cause, end.by, end.detail))
 
     @staticmethod
     def _hang_up(call: Call, side: str, cause: Cause) -> None:

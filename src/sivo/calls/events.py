@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sivo.calls.rows import CallRow, EndRow
@@ -16,6 +17,7 @@ ENDED = "call.ended"
 AI_COMPLETED = "ai_agent.completed"
 
 
+@lru_cache(maxsize=1024)
 def iso(at: datetime | None) -> str | None:
     """ISO 8601 in UTC with milliseconds and ``Z``."""
     if at is None:

@@ -40,6 +40,8 @@ class LiveFeed:
 
     def state(self, call: Call) -> None:
         """The call stands elsewhere than before; its end is the end of the stream."""
+        if not self._server.hub.topics():
+            return
         self._server.hub.publish(call.tenant.id, call.session, _state(call))
         if call.ended:
             self._server.hub.over(call.tenant.id, call.session)

@@ -56,9 +56,13 @@ class Recorder:
         """Queue a write; never blocks."""
         tenant = write.tenant_id.int
         shard = tenant % SHARDS
-        self._queues[shard].setdefault(tenant, []).append(write)
         self.backlog += 1
-        self._wakes[shard].set()
+        queue = self._queues[shard].get(tenant)
+        if queue is None:
+            self._queues[shard][tenant] = [write]
+            self._wakes[shard].set()
+        else:
+            queue.append(write)
 
     def start(self) -> None:
         """Begin to write."""

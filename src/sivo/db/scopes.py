@@ -56,8 +56,11 @@ def unavailable(cause: BaseException) -> SivoError:
     )
 
 
+_encoder = msgspec.json.Encoder()
+
+
 def _encode_json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return _encoder.encode(value).decode()
 
 
 async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:

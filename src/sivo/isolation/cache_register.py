@@ -80,6 +80,7 @@ REGISTER: tuple[Cache, ...] = (
     Cache("config/document.py _declared", "name of a configuration key", PURE),
     Cache("base/problem_words.py catalogue", "no key: words of error codes", PURE),
     Cache("identity/password_rules.py common_passwords", "no key: the list that ships", PURE),
+    Cache("calls/events.py iso", "the time that is written", PURE),
     Cache("sip/address.py _cached", "the text that is parsed", PURE),
     Cache("sip/headers.py _key", "the text that is parsed", PURE),
     Cache("sip/headers.py canonical", "the text that is parsed", PURE),

@@ -35,6 +35,8 @@ class NameAddr:
 
     def with_tag(self, tag: str | None) -> NameAddr:
         """A copy with this tag (None: without one)."""
+        if self.params.get("tag") == tag and (tag is not None or "tag" not in self.params):
+            return self
         params = {name: value for name, value in self.params.items() if name != "tag"}
         if tag is not None:
             params["tag"] = tag

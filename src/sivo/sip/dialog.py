@@ -68,6 +68,8 @@ class Dialog:
         self.remote_cseq = remote_cseq
         self.contact = contact
         self.flow = flow
+        #: From and To of our requests: the same in all of them.
+        self._shown: tuple[str, str] | None = None
 
     # --- how dialogs begin (§12.1) --------------------------------------------------------------------------------
 
@@ -165,8 +167,11 @@ class Dialog:
         fields.add("Max-Forwards", "70")
         for route in routes:
             fields.add("Route", route)
-        fields.add("From", str(self.local.with_tag(self.id.local_tag)))
-        fields.add("To", str(self.remote.with_tag(self.id.remote_tag or None)))
+        if not self._shown:
+            ours, theirs = self.local.with_tag(self.id.local_tag), self.remote.with_tag(self.id.remote_tag or None)
+            self._shown = (str(ours), str(theirs))
+        fields.add("From", self._shown[0])
+        fields.add("To", self._shown[1])
         fields.add("Call-ID", self.id.call_id)
         fields.add("CSeq", f"{cseq} {method}")
         return request

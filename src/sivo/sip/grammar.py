@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from sivo.sip.errors import SipParseError
 
@@ -11,6 +11,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_\-.]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])\Z")
 #: What a parameter value may be without quotes: token or host (IPv6 addresses with or without brackets).
 _PLAIN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]+\Z")
+
+#: Parameters that stand in nearly every message.
+_USUAL = frozenset(("branch", "expires", "lr", "received", "rport", "tag", "transport"))
 
 #: A parameter without a value maps to None.
 Params = dict[str, str | None]
@@ -26,14 +29,14 @@ def is_host(text: str) -> bool:
     return _HOST.match(text) is not None
 
 
-def split_outside(text: str, separator: str) -> Iterator[str]:
+def split_outside(text: str, separator: str) -> list[str]:
     """Split at ``separator``, but not inside quotes or angle brackets; parts are stripped, empty parts dropped.
 
     An unclosed quote or bracket runs to the end: the part is left for its own parser to refuse.
     """
     if '"' not in text and "<" not in text:
-        yield from (part for raw in text.split(separator) if (part := raw.strip()))
-        return
+        return [part for raw in text.split(separator) if (part := raw.strip())]
+    parts: list[str] = []
     start = i = 0
     quoted = angled = False
     while i < len(text):
@@ -48,11 +51,12 @@ def split_outside(text: str, separator: str) -> Iterator[str]:
             angled = False
         elif char == separator and not quoted and not angled:
             if part := text[start:i].strip():
-                yield part
+                parts.append(part)
             start = i + 1
         i += 1
     if part := text[start:].strip():
-        yield part
+        parts.append(part)
+    return parts
 
 
 def unquote(text: str) -> str:
@@ -74,12 +78,15 @@ def parse_params(text: str, header: str, separator: str = ";") -> Params:
     Raises SipParseError for a name that is no token. The first of two equal names wins.
     """
     params: Params = {}
+    if not text:
+        return params
     for part in split_outside(text, separator):
         name, has_value, value = part.partition("=")
         name = name.strip().lower()
-        if not is_token(name):
+        if name not in _USUAL and not is_token(name):
             raise SipParseError(f"bad parameter name {name[:40]!r}", header)
-        params.setdefault(name, unquote(value.strip()) if has_value else None)
+        value = value.strip()
+        params.setdefault(name, (unquote(value) if '"' in value else value) if has_value else None)
     return params
 
 
@@ -97,6 +104,7 @@ def format_params(params: Mapping[str, str | None]) -> str:
 def parse_number(text: str, header: str, limit: int) -> int:
     """A decimal number of at most ``limit``; raises SipParseError naming ``header``."""
     text = text.strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > 20 or int(text) > limit:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else -1
+    if not 0 <= number <= limit:
         raise SipParseError(f"{text[:40]!r} is not a number up to {limit}", header)
-    return int(text)
+    return number

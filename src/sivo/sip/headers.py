@@ -98,19 +98,22 @@ class Headers:
     def get(self, name: str) -> str | None:
         """The first value of ``name`` (of a list header: its first element), or None."""
         key = _key(name)
-        value = (self._first or self._look()).get(key)
+        value = (self._first or self.look()).get(key)
         if value is not None and "," in value and key in LISTS:
-            return next(split_outside(value, ","), "")
+            return (split_outside(value, ",") or [""])[0]
         return value
 
-    def _look(self) -> dict[str, str]:
+    def look(self) -> dict[str, str]:
+        """The first value of each header, by what it is known by; not to be changed."""
+        if self._first is not None:
+            return self._first
         self._first = {key: value for key, _, value in reversed(self._fields)}
         return self._first
 
     def all(self, name: str) -> list[str]:
         """Every value of ``name`` in order; comma lists are split where the header is one."""
         key = _key(name)
-        if key not in (self._first or self._look()):
+        if key not in (self._first or self.look()):
             return []
         values = [value for known, _, value in self._fields if known == key]
         if key not in LISTS:
@@ -176,7 +179,7 @@ class Headers:
 
     def repeated(self) -> bool:
         """Whether any name stands in more than one field."""
-        return len(self._first or self._look()) != len(self._fields)
+        return len(self._first or self.look()) != len(self._fields)
 
     def keys(self) -> list[str]:
         """What each field is known by, in order."""
@@ -203,7 +206,7 @@ class Headers:
         return other
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _key(name) in (self._first or self._look())
+        return isinstance(name, str) and _key(name) in (self._first or self.look())
 
     def __len__(self) -> int:
         return len(self._fields)

@@ -100,4 +100,4 @@ def _without_credentials(value: str) -> str:
 
 
 def _without_passwords(text: str) -> str:
-    return text if _PERHAPS_PASSWORD.search(text) is None else _URI_PASSWORD.sub(r"\1:***@", text)
+    return text if "@" not in text or _PERHAPS_PASSWORD.search(text) is None else _URI_PASSWORD.sub(r"\1:***@", text)

@@ -38,7 +38,7 @@ REASONS = {
 }  # fmt: skip
 
 _SINGLE = ("from", "to", "call-id", "cseq", "max-forwards", "content-type")
-_REQUIRED = ("Via", "From", "To", "Call-ID", "CSeq")
+_REQUIRED = {"via": "Via", "from": "From", "to": "To", "call-id": "Call-ID", "cseq": "CSeq"}
 _CONTENT_TYPE = re.compile(r"\s*[^\s/;]+\s*/\s*[^\s/;]+\s*(?:;.*)?\Z", re.DOTALL)
 
 
@@ -154,19 +154,24 @@ class Message:
 
     def validate(self) -> None:
         """Check every header a transaction depends on; raises SipParseError for the first bad one."""
-        there = self.headers
-        for name in _REQUIRED:
-            if name not in there:
+        there = self.headers.look()
+        for key, name in _REQUIRED.items():
+            if key not in there:
                 raise SipParseError(f"{name} is missing", name)
-        if there.repeated():
-            keys = there.keys()
+        if self.headers.repeated():
+            keys = self.headers.keys()
             for key in _SINGLE:
                 if keys.count(key) > 1:
                     raise SipParseError("stands more than once", canonical(key))
-        _ = (self.from_, self.to, self.call_id, self.cseq, self.max_forwards, self.contacts)
-        _ = [Via.parse(value) for value in there.all("Via")]
-        _ = (self.routes, self.record_routes)
-        if (value := there.get("Content-Type")) is not None and not _CONTENT_TYPE.match(value):
+        _ = (self.from_, self.to, self.call_id, self.cseq)
+        if "max-forwards" in there:
+            _ = self.max_forwards
+        if "contact" in there:
+            _ = self.contacts
+        _ = [Via.parse(value) for value in self.headers.all("Via")]
+        if "route" in there or "record-route" in there:
+            _ = (self.routes, self.record_routes)
+        if (value := there.get("content-type")) is not None and not _CONTENT_TYPE.match(value):
             raise SipParseError(f"{value[:40]!r} is not a media type", "Content-Type")
 
     def __bytes__(self) -> bytes:
