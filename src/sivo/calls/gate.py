@@ -66,6 +66,8 @@ class Gate:
         self._banned = banned
         self._edge = Edge() if edge is None else edge
         self._warned = False
+        #: What was found of the request that is being handled: it is asked for before there is any state, and after.
+        self._found: tuple[Request, Directory, Source] | None = None
 
     def glance(self, data: bytes, source: Peer) -> bool:
         """Whether a message is worth reading: one look at its bytes, so that scanners cost next to nothing.
@@ -93,6 +95,14 @@ class Gate:
 
     def classify(self, request: Request, source: Peer) -> Source:
         """Which of the source rules applies. Raises SipParseError for headers that cannot be read."""
+        directory, known = self._directory.current, self._found
+        if known is not None and known[0] is request and known[1] is directory:
+            return known[2]
+        found = self._classify(request, source, directory)
+        self._found = (request, directory, found)
+        return found
+
+    def _classify(self, request: Request, source: Peer, directory: Directory) -> Source:
         if self._edge.speaks(source):
             vouched = self._edge.vouched(request, source)
             if vouched is None:
@@ -106,7 +116,7 @@ class Gate:
             to_user=to.user or "",
             source_host=source.host,
         )
-        return sources.classify(self._directory.current, claim)
+        return sources.classify(directory, claim)
 
     def _unproven(self, request: Request) -> Source:
         """From an edge's place without its token: it asks whether we live, or it is somebody else."""

@@ -30,6 +30,8 @@ class _Line(asyncio.Protocol):
         self._server = server
         self._deframer = wire.Deframer()
         self._transport: asyncio.WriteTransport | None = None
+        #: What is said while commands are carried out that came together: it goes out together, too.
+        self._said: list[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods but not the base class.
@@ -41,12 +43,17 @@ class _Line(asyncio.Protocol):
         self._server.disconnected(self)
 
     def data_received(self, data: bytes) -> None:
+        said = self._said = []
         try:
             for body in self._deframer.feed(data):
                 self._server.command(wire.command_decoder.decode(body), self)
         except (ValueError, msgspec.DecodeError) as error:
             log.error("call speaks garbage; the line is closed", error=str(error))
             self.close()
+        finally:
+            self._said = None
+            if said and self._transport is not None and not self._transport.is_closing():
+                self._transport.write(b"".join(said))
 
     def send(self, event: wire.Event) -> None:
         """Write one message, or let it be when the line is gone or clogged."""
@@ -58,7 +65,10 @@ class _Line(asyncio.Protocol):
             log.error("call does not read; the line is closed", waiting=waiting)
             transport.abort()
         elif waiting <= _NOTES_UP_TO or not isinstance(event, wire.Note):
-            transport.write(wire.encode(event))
+            if self._said is None:
+                transport.write(wire.encode(event))
+            else:
+                self._said.append(wire.encode(event))
 
     def close(self) -> None:
         """Hang up."""

@@ -40,7 +40,7 @@ _WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound here
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _DNS_SECONDS = 60.0
 #: Timers run out together at most so many seconds late: each call has a dozen, and every one by itself would wake us.
-_GRAIN_S = 0.01
+_GRAIN_S = 0.02
 _log = logs.get("sip")
 
 
