@@ -81,6 +81,8 @@ REGISTER: tuple[Cache, ...] = (
     Cache("base/problem_words.py catalogue", "no key: words of error codes", PURE),
     Cache("identity/password_rules.py common_passwords", "no key: the list that ships", PURE),
     Cache("calls/events.py iso", "the time that is written", PURE),
+    Cache("sip/address.py _bare", "the text that is parsed", PURE),
+    Cache("sip/via.py _hop", "the text that is parsed", PURE),
     Cache("sip/address.py _cached", "the text that is parsed", PURE),
     Cache("sip/headers.py _key", "the text that is parsed", PURE),
     Cache("sip/headers.py canonical", "the text that is parsed", PURE),

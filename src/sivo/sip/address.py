@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sivo.sip.errors import SipParseError
-from sivo.sip.grammar import format_params, parse_params, quote, unquote
+from sivo.sip.grammar import Params, format_params, parse_params, quote, unquote
 from sivo.sip.uri import Uri
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -48,6 +48,21 @@ class NameAddr:
 
 
 def _parse(text: str, header: str) -> NameAddr:
+    head, closed, tail = text.partition(">")
+    if closed and "<" in head and len(head) <= 512 and '"' not in head:
+        # Of all the calls between two parties only the tag behind the address is new.
+        bare = _bare(head, header)
+        return NameAddr(bare.display, bare.uri, _behind(tail.strip(), header))
+    return _read(text, header)
+
+
+def _behind(tail: str, header: str) -> Params:
+    if tail and not tail.startswith(";"):
+        raise SipParseError(f"unexpected {tail[:20]!r} after the address", header)
+    return parse_params(tail, header)
+
+
+def _read(text: str, header: str) -> NameAddr:
     display = ""
     rest = text
     if match := _QUOTED.match(text):
@@ -59,15 +74,18 @@ def _parse(text: str, header: str) -> NameAddr:
         uri_text, closed, tail = rest.partition(">")
         if not closed or '"' in name:
             raise SipParseError(f"unclosed quote or bracket in {text[:60]!r}", header)
-        tail = tail.strip()
-        if tail and not tail.startswith(";"):
-            raise SipParseError(f"unexpected {tail[:20]!r} after the address", header)
-        return NameAddr(display or " ".join(name.split()), Uri.parse(uri_text, header), parse_params(tail, header))
+        uri = Uri.parse(uri_text, header)
+        return NameAddr(display or " ".join(name.split()), uri, _behind(tail.strip(), header))
     # addr-spec: parameters after the first ";" belong to the header, not to the URI (§20.10).
     uri_text, _, tail = rest.partition(";")
     if "?" in uri_text or "," in uri_text:
         raise SipParseError(f"{uri_text[:60]!r} has to stand in <>", header)
     return NameAddr("", Uri.parse(uri_text, header), parse_params(tail, header))
+
+
+@lru_cache(maxsize=1024)
+def _bare(head: str, header: str) -> NameAddr:
+    return _read(f"{head}>", header)
 
 
 _cached = lru_cache(maxsize=1024)(_parse)

@@ -170,9 +170,9 @@ class _Reader:
         lines = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
         if len(lines) > MAX_LINES:
             raise SipParseError(f"more than {MAX_LINES} lines", "SDP")
-        for line in lines:
-            if line.strip():
-                self._line(line.rstrip())
+        for raw in lines:
+            if line := raw.rstrip():
+                self._line(line)
         for letter in "vo":
             if letter not in self.seen:
                 raise SipParseError(f"{letter}= is missing", "SDP")

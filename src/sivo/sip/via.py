@@ -65,13 +65,19 @@ class Via:
 
 
 def _parse(text: str) -> Via:
+    sent_by, _, tail = text.partition(";")
+    transport, host, port = _hop(sent_by) if len(sent_by) <= 256 else _read_hop(sent_by)
+    return Via(transport, host, port, parse_params(tail, "Via"))
+
+
+def _read_hop(text: str) -> tuple[str, str, int | None]:
     match = _SENT_PROTOCOL.match(text)
     if match is None:
         raise SipParseError(f"{text[:40]!r} does not start with SIP/2.0/transport", "Via")
-    sent_by, _, tail = match.group(2).partition(";")
-    host, port = parse_hostport(sent_by, "Via")
-    return Via(match.group(1).upper(), host, port, parse_params(tail, "Via"))
+    return (match.group(1).upper(), *parse_hostport(match.group(2), "Via"))
 
 
+#: What stands before the parameters is the same in all messages of a peer.
+_hop = lru_cache(maxsize=1024)(_read_hop)
 #: Every message asks for its top Via several times.
 _cached = lru_cache(maxsize=1024)(_parse)
