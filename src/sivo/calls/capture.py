@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sivo.config.policies import Parties
+from sivo.config.snapshot import Reader
 from sivo.recording import policy as recording
 from sivo.recording.policy import RecordingDecision
 from sivo.routing.directory import Did, Extension, TenantPicture
@@ -20,6 +21,12 @@ def parties(did: Did | None, people: tuple[Extension | None, ...], queue: str = 
     """
     users = tuple(str(person.user_id) for person in people if person is not None and person.user_id is not None)
     return Parties(did=str(did.id) if did else "", queue=queue, people=users)
+
+
+def basis(picture: TenantPicture, config: Reader, people: tuple[Extension | None, ...]) -> tuple[object, ...]:
+    """What both decisions hang on, to be compared by identity. Without a policy it does not matter who is there."""
+    policies = picture.recording_policies or picture.transcription_policies
+    return (picture, config, *(people if policies else ()))
 
 
 def decide(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from operator import is_
 from typing import Any
 
 from sivo.base import logs
@@ -16,7 +17,7 @@ from sivo.calls import inputs as ev
 from sivo.calls.actions import Action
 from sivo.calls.call import Call
 from sivo.calls.callee_fork import Branch
-from sivo.calls.capture import decide
+from sivo.calls.capture import basis, decide
 from sivo.calls.causes import Cause
 from sivo.calls.ending import Ending
 from sivo.calls.exchange import Exchange
@@ -202,11 +203,11 @@ class Effects:
         if picture is None:
             return
         people = (call.caller_extension, call.callee_extension)
-        basis, before = (picture, call.config, *people), call.capture.basis
-        if before is not None and all(one is other for one, other in zip(basis, before, strict=True)):
+        now, before = basis(picture, call.config, people), call.capture.basis
+        if before is not None and len(before) == len(now) and all(map(is_, before, now)):
             return  # of the same things the same comes
         call.capture.recording, call.capture.transcription = decide(picture, call.did, people, call.config.read)
-        call.capture.basis = basis
+        call.capture.basis = now
 
     def _note_decisions(self, call: Call, phase: str) -> None:
         call.writer.recording_decided(phase, call.capture.recording, call.capture.recording_active)

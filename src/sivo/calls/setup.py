@@ -10,7 +10,7 @@ from sivo.base.node import node_id
 from sivo.calls import inputs as ev
 from sivo.calls.call import Call, Capture
 from sivo.calls.caller_leg import CallerLeg
-from sivo.calls.capture import decide
+from sivo.calls.capture import basis, decide
 from sivo.calls.effects import Effects
 from sivo.calls.exchange import Exchange
 from sivo.calls.inputs import Input
@@ -109,7 +109,7 @@ class Setup:
             caller_name=name,
             caller_extension=extension,
             writer=CallWriter(self._s.recorder, self._s.clock, row, self._node, self._s.figures),
-            capture=Capture(recording, transcription, basis=(picture, config, *people)),
+            capture=Capture(recording, transcription, basis=basis(picture, config, people)),
             perform=self._effects.perform,
             agent=agent,
         )
