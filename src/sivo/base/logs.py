@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,8 @@ import structlog
 from pydantic import SecretBytes, SecretStr
 
 REDACTED = "***"
+#: Tenant and call that lines are about at present.
+_about: ContextVar[tuple[object, object] | None] = ContextVar("about", default=None)
 SECRET_TYPES = (SecretStr, SecretBytes, bytes, bytearray, memoryview)
 _SECRET_NAMES = ("password", "secret", "token", "authorization", "api_key", "apikey", "credential", "private_key")
 _TEXT_NAMES = ("text", "transcript", "utterance", "prompt", "body", "audio")
@@ -62,6 +64,7 @@ def configure(role: str, level: str = "info") -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -78,16 +81,36 @@ def configure(role: str, level: str = "info") -> None:
         root.addHandler(Libraries(logging.WARNING))
 
 
-@contextmanager
-def about(tenant: object, call: object) -> Iterator[None]:
-    """Lines that are written within the block, and in tasks that begin there, are about this call."""
-    with structlog.contextvars.bound_contextvars(tenant=str(tenant), call=str(call)):
-        yield
+class about:  # noqa: N801 - used like a function
+    """Lines that are written within the block, and in tasks that begin there, are about this call.
+
+    Every answer to an INVITE goes through one, and hardly any writes a line: nothing is made into text before that.
+    """
+
+    __slots__ = ("_token", "_who")
+
+    def __init__(self, tenant: object, call: object) -> None:
+        self._who = (tenant, call)
+
+    def __enter__(self) -> None:
+        self._token = _about.set(self._who)
+
+    def __exit__(self, *_: object) -> None:
+        _about.reset(self._token)
+
+
+def _ids() -> dict[str, str]:
+    who = _about.get()
+    return {} if who is None else {"tenant": str(who[0]), "call": str(who[1])}
+
+
+def _with_ids(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return _ids() | dict(event)
 
 
 def here(room: str) -> Any:
-    """A logger for one room that keeps what lines are :func:`about` here, wherever it is used later."""
-    return structlog.get_logger(room=room).bind(**structlog.contextvars.get_contextvars())
+    """A logger for one room that keeps what lines are :class:`about` here, wherever it is used later."""
+    return structlog.get_logger(room=room).bind(**structlog.contextvars.get_contextvars(), **_ids())
 
 
 def get(room: str) -> Any:

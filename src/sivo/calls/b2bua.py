@@ -130,7 +130,8 @@ class B2bua:
         call, branch = found
         fork = call.fork_of(branch)
         if fork is not None:
-            fork.on_response(branch, response)
+            with logs.about(call.tenant.id, call.id):
+                fork.on_response(branch, response)
         if branch.txn is not None and branch.txn is not txn:
             self._exchange.learn(call, branch)
             call.writer.pending(branch.id, Pending.sent(branch.txn).dump())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from sivo.base import logs
@@ -103,21 +102,18 @@ class Branch(Leg):
 
 
 class CalleeFork:
-    """All phones of one callee. ``about``: tenant and call, for the log. ``post`` gets what happened, ``learn`` each
-    branch that can receive requests, ``added`` each one that a redirection made; ``redirect`` says where a user that a
-    phone redirects to may be rung."""
+    """All phones of one callee. ``post`` gets what happened, ``learn`` each branch that can receive requests,
+    ``added`` each one that a redirection made; ``redirect`` says where a user that a phone redirects to may be rung."""
 
     def __init__(
         self,
         sip: SipUdp,
-        about: tuple[UUID, UUID],
         post: Callable[[Input], None],
         learn: Callable[[Branch], None],
         added: Callable[[Branch], None],
         redirect: Callable[[str], list[Destination]],
     ) -> None:
         self._sip = sip
-        self._about = about
         self._added = added
         self._redirect = redirect
         self._post = post
@@ -125,11 +121,6 @@ class CalleeFork:
         self.branches: list[Branch] = []
         self.winner: Branch | None = None
         self._done = False
-
-    @property
-    def _log(self) -> Any:
-        tenant, call = self._about
-        return log.bind(tenant=str(tenant), call=str(call))
 
     def start(self, destinations: list[Destination], from_: NameAddr, to: NameAddr, port: int) -> None:
         """Ring them all; with nobody to ring the callee has failed with 480."""
@@ -170,7 +161,7 @@ class CalleeFork:
             branch.draft(response)
             early = len(self.branches) == 1 and branch.listen(response)
         except SivoError as error:
-            self._log.info("a provisional answer cannot be used", peer=str(branch.peer), error=str(error))
+            log.info("a provisional answer cannot be used", peer=str(branch.peer), error=str(error))
             early = False
         if early:
             self._post(CalleeEarlyMedia())
@@ -195,7 +186,7 @@ class CalleeFork:
         try:
             dialog = Dialog.uac(branch.txn.request, response)
         except SipParseError as error:
-            self._log.warning("a 200 that makes no dialog", peer=str(branch.peer), error=str(error))
+            log.warning("a 200 that makes no dialog", peer=str(branch.peer), error=str(error))
             self._refused(branch, 502)
             return
         if branch.destination.peer.flow:
@@ -264,7 +255,7 @@ class CalleeFork:
         """A phone that takes none of our keys: without them, where its policy allows that."""
         if branch.txn is None or self._done or not branch.session.in_the_clear():
             return False
-        self._log.info("a phone takes no SRTP; it is rung in the clear", peer=str(branch.peer))
+        log.info("a phone takes no SRTP; it is rung in the clear", peer=str(branch.peer))
         again = _once_more(branch.txn.request)
         again.set_body(branch.session.offer(branch.port), SDP_TYPE)
         branch.txn = self._sip.request(again, branch.destination.peer)

@@ -96,7 +96,6 @@ class Guests:
             raise SivoError(CALL_BUSY, "the call has ended", where="call")
         fork = guest.fork = CalleeFork(
             self._s.sip,
-            (call.tenant.id, call.id),
             lambda event: self._outcome(call, guest, event),
             lambda branch: self._exchange.learn(call, branch),
             lambda branch: self._note(call, branch, "supervisor"),

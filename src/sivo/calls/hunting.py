@@ -116,7 +116,6 @@ class Hunt:
             call.former.append(call.callee)
         fork = call.callee = CalleeFork(
             self._s.sip,
-            (call.tenant.id, call.id),
             lambda event: self._heard(number, event),
             self._learn,
             self._note,

@@ -128,7 +128,6 @@ class Transfers:
             return
         fork = transfer.fork = CalleeFork(
             self._s.sip,
-            (call.tenant.id, call.id),
             lambda event: self._outcome(call, transfer, event),
             lambda branch: self._exchange.learn(call, branch),
             lambda branch: self._note(call, branch),
