@@ -111,6 +111,7 @@ def told(name: str, found: list[Found]) -> str:
         f"  {spent:6.2f} ms of processor a call = {1000 / spent:5.0f} set-ups per second and core; {ringing}; "
         f"{failed} of {calls} failed",
     ]
+    lines.append(f"  round by round: {', '.join(f'{one.spent:.2f}' for one in found)} ms")
     for group in found[0].beside:
         lines.append(f"  beside it {group}: {percentile([one.beside[group] for one in found], 0.5):.2f} ms a call")
     return "\n".join(lines)
