@@ -2,7 +2,9 @@
 
 A peer's SDP names an address; behind NAT or on a moved port the packets come from another one. The first valid packet
 from an acceptable source decides. Every later source is a stranger: it is neither heard nor answered, so that nobody
-who guesses a port can speak into a call ("RTP bleed").
+who guesses a port can speak into a call ("RTP bleed"). One is more than acceptable: the very address and port that the
+SDP names. It takes the place of another that happened to be first, a phone that still sends to the port's last call for
+example.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ class Latch:
     def accept(self, source: Address) -> bool:
         """Whether a valid RTP packet from ``source`` is to be heard; latches onto the first that is."""
         if source == self._latched:
+            return True
+        if source == self._negotiated and not self._any_host:
+            self._latched = source
             return True
         if (
             self._latched is None

@@ -100,7 +100,7 @@ class SecureRtp(RtpPhone):
 
     sealing: Stream | None = None
     opening: dict[int, Stream] | None = None
-    #: Packets that were not under the keys of the moment.
+    #: Packets of the other side that were not under the keys of the moment.
     refused = 0
 
     def secure(self, suite: str, ours: bytes, theirs: bytes) -> None:
@@ -138,7 +138,7 @@ class SecureRtp(RtpPhone):
             try:
                 data = stream.unprotect(data)
             except (InvalidTag, ValueError):  # GCM's own check, and that of the tag
-                self.refused += 1
+                self.refused += addr[:2] == self._target  # others are of a call that had this port before
                 return
         super().datagram_received(data, addr)
 

@@ -23,6 +23,20 @@ def hears(phone: Desk) -> set[str]:
     return {number for number, hertz in HERTZ.items() if level_db(heard, hertz) > LOUD}
 
 
+async def who_hears(*wanted: tuple[Desk, set[str]], why: str = "") -> None:
+    """Wait until phones hear just these others, and still do half a second later."""
+    phones, others = zip(*wanted, strict=True)
+    found: tuple[set[str], ...] = ()
+    async with asyncio.timeout(15):
+        while found != others:
+            await asyncio.sleep(0.3)
+            found = tuple(map(hears, phones))
+            if found == others:
+                await asyncio.sleep(0.6)
+                found = tuple(map(hears, phones))
+            print("who hears whom:", [sorted(one) for one in found], why)
+
+
 @pytest.fixture
 async def four(house: House) -> House:
     for number in ("102", "103"):
@@ -42,19 +56,15 @@ async def test_listen_whisper_barge_and_leave(four: House) -> None:
     await give(four, call, "supervise", extension="102", mode="listen")
     boss.invite = await boss.sip.wait("INVITE")
     boss.talk(boss.invite.rtp_port)
-    await asyncio.sleep(1.2)
-    assert (hears(one), hears(two), hears(boss)) == ({"101"}, {"100"}, {"100", "101"}), "listening is silent"
+    await who_hears((one, {"101"}), (two, {"100"}), (boss, {"100", "101"}), why="listening is silent")
     await give(four, call, "supervise", extension="102", mode="whisper")
-    await asyncio.sleep(1.2)
-    assert (hears(one), hears(two), hears(boss)) == ({"101"}, {"100", "102"}, {"100", "101"})
+    await who_hears((one, {"101"}), (two, {"100", "102"}), (boss, {"100", "101"}))
     quiet_ms = 20 * len(list(journal_frames(await four.record(call | await refreshed(four, call)))))
     await give(four, call, "supervise", extension="102", mode="barge")
-    await asyncio.sleep(1.2)
-    assert (hears(one), hears(two), hears(boss)) == ({"101", "102"}, {"100", "102"}, {"100", "101"})
+    await who_hears((one, {"101", "102"}), (two, {"100", "102"}), (boss, {"100", "101"}))
     await give(four, call, "leave", to="102")
     await boss.sip.wait("BYE")
-    await asyncio.sleep(0.8)
-    assert (hears(one), hears(two)) == ({"101"}, {"100"})
+    await who_hears((one, {"101"}), (two, {"100"}))
     assert (await one.sip.bye()).status == 200
     ended = await four.until("select * from call where finished")
     caller, agent = await four.record(ended)
@@ -92,12 +102,10 @@ async def test_three_talk_and_the_third_may_hang_up(four: House) -> None:
     await give(four, call, "invite", to="103")
     third.invite = await third.sip.wait("INVITE")
     third.talk(third.invite.rtp_port)
-    await asyncio.sleep(1.2)
-    assert (hears(one), hears(two), hears(third)) == ({"101", "103"}, {"100", "103"}, {"100", "101"})
+    await who_hears((one, {"101", "103"}), (two, {"100", "103"}), (third, {"100", "101"}))
     third.in_dialog("BYE")
     await third.sip.wait((200, "BYE"))
-    await asyncio.sleep(0.8)
-    assert (hears(one), hears(two)) == ({"101"}, {"100"}), "the call goes on"
+    await who_hears((one, {"101"}), (two, {"100"}), why="the call goes on")
     assert (await one.sip.bye()).status == 200
     await four.until("select * from call where finished")
     for phone in (one, two, third):
@@ -113,8 +121,7 @@ async def test_guests_stay_through_a_transfer_and_go_with_the_call(four: House) 
     await give(four, call, "transfer", to="103")
     third.talk((await third.sip.wait("INVITE")).rtp_port)
     await two.sip.wait("BYE")
-    await asyncio.sleep(1.2)
-    assert (hears(one), hears(third), hears(boss)) == ({"103"}, {"100"}, {"100", "103"})
+    await who_hears((one, {"103"}), (third, {"100"}), (boss, {"100", "103"}))
     assert (await one.sip.bye()).status == 200
     await boss.sip.wait("BYE")
     await third.sip.wait("BYE")

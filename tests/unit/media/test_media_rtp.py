@@ -93,7 +93,7 @@ def test_latch_takes_the_first_source_of_the_negotiated_host_once() -> None:
     assert not latch.accept(("10.0.0.66", 4000))
     assert latch.accept(("10.0.0.1", 5555))
     assert latch.destination == ("10.0.0.1", 5555)
-    assert not latch.accept(("10.0.0.1", 4000)), "a second port of the same host is a third address now"
+    assert not latch.accept(("10.0.0.1", 6666)), "a second port of the same host is a third address now"
     assert latch.accept(("10.0.0.1", 5555))
     assert latch.strangers == 3
 
